@@ -1,0 +1,456 @@
+"""The seam behind which a platform stands.
+
+Everything above it (rollouts, load tests, workflows) knows an environment only through these
+types. Each platform implements all of them, and one conformance suite runs on every platform.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+OnLine = Callable[[str], None]
+"""Receives one line of progress, as text for a person."""
+
+
+# --- releases ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRange:
+    """The schema versions a release works with, both ends included.
+
+    Versions are the migration tool's own revision names, in the order in which they apply.
+    """
+
+    oldest: str
+    newest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Code made immutable: what a release runs, under the digest of its contents."""
+
+    code_digest: str
+    location: str
+    """Where the platform keeps it: a folder on `local`, an image reference on Kubernetes."""
+    environment_digest: str = ""
+    """Digest of the lock file whose installed dependencies it shares with other releases."""
+    schema: SchemaRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a release runs with: values in clear, secrets only by name and version."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Secret name -> version. The value stays in the platform's secret store."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, values and secret versions, first 16 hex digits."""
+        import hashlib
+        import json
+
+        body = json.dumps([dict(self.values), dict(self.secrets)], sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """How a release's processes are run, fixed at the time it was made.
+
+    Commands are argv lists; `$NAME` in an argument stands for the variable of that name in the
+    process's environment (`PORT` above all).
+    """
+
+    start: tuple[str, ...]
+    migrate: tuple[str, ...] = ()
+    ready_path: str = "/"
+    replicas: int = 1
+    stop_grace: float = 30.0
+    """Seconds a process has, after the polite signal, to finish what is in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Code, configuration and schema range under one number; never changed once recorded."""
+
+    number: int
+    package: Package
+    configuration: Configuration
+    processes: Processes
+    created: float
+    """Seconds since the epoch."""
+    created_by: str
+    note: str = ""
+
+
+# --- runtime ----------------------------------------------------------------------------------
+
+
+class Condition(StrEnum):
+    """The state of a release's processes as a whole."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "unready"
+    """Running, but its readiness check says no (or nothing)."""
+    CRASHING = "crashing"
+    """At least one process died and is being restarted with back-off."""
+    FAILED = "failed"
+    """Given up: it will not come back by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStatus:
+    """What one look at a release's processes shows."""
+
+    number: int
+    condition: Condition
+    replicas: int = 0
+    ready: int = 0
+    restarts: int = 0
+    """Restarts after a crash since the release was started."""
+    detail: str = ""
+    """For a person: exit status, signal, the readiness check's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """The end of a one-off command."""
+
+    exit_status: int
+    """As the shell would say it: negative of the signal when killed by one; 124 at time-out."""
+    seconds: float
+    tail: tuple[str, ...]
+    """Its last lines of output, oldest first."""
+
+
+class Runtime(Protocol):
+    """Runs releases and one-off jobs. Every method is idempotent."""
+
+    def package(self, tree: Path, on_line: OnLine) -> Package:
+        """Make the working tree immutable and its dependencies ready to start in a second.
+
+        Raises BackendctlError `release.package` with the installer's last lines.
+        """
+        ...
+
+    def start(self, release: Release) -> None:
+        """Start the release's processes; returns before they are ready."""
+        ...
+
+    def stop(self, number: int) -> None:
+        """Ask the processes to end, wait their grace, kill what is left; gone on return."""
+        ...
+
+    def status(self, number: int) -> ReleaseStatus:
+        """One look, under 100 ms."""
+        ...
+
+    def running(self) -> Sequence[int]:
+        """Numbers of all releases that have processes, ready or not."""
+        ...
+
+    def await_ready(self, release: Release, deadline: float) -> ReleaseStatus:
+        """Wait until every replica is ready, the release failed, or `deadline` seconds passed.
+
+        Returns as soon as the outcome can be known: a crash loop is not waited out.
+        """
+        ...
+
+    def run_job(
+        self, release: Release, name: str, argv: Sequence[str], deadline: float, on_line: OnLine
+    ) -> JobResult:
+        """Run a command in the release's code, environment and configuration, to its end."""
+        ...
+
+    def logs(self, number: int, lines: int, follow: bool = False) -> Iterator[str]:
+        """The release's last `lines` lines, oldest first; then, if `follow`, those to come."""
+        ...
+
+
+# --- router -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Everything the gateway is told about one environment, as one value."""
+
+    weights: Mapping[int, int]
+    """Release number -> percent of requests. Sums to 100; zero entries stay connected."""
+    preview: int | None = None
+    """Release served to requests with the preview header, whatever the weights."""
+    fallback: int | None = None
+    """Release that takes over a request its own arm could not even accept."""
+
+    def __post_init__(self) -> None:
+        if self.weights and sum(self.weights.values()) != 100:
+            raise ValueError(f"weights must sum to 100: {dict(self.weights)}")
+        if any(w < 0 for w in self.weights.values()):
+            raise ValueError(f"a weight is negative: {dict(self.weights)}")
+
+
+PREVIEW_HEADER = "x-backendctl-preview"
+"""A request that carries this header (any value) goes to the release under preview."""
+
+
+class Router(Protocol):
+    """Moves traffic. `apply` is atomic and counts only once the gateway serves it."""
+
+    @property
+    def url(self) -> str:
+        """Where users reach the service, without a trailing slash."""
+        ...
+
+    def connect(self, number: int, deadline: float) -> None:
+        """Make a running release known to the gateway, at no weight, and wait until it is healthy.
+
+        Raises BackendctlError `platform.gateway` at the deadline.
+        """
+        ...
+
+    def apply(self, routes: Routes) -> None:
+        """Serve `routes` on every gateway replica; returns once that has been read back.
+
+        Raises BackendctlError `platform.gateway` if the gateway refuses or does not serve it; the
+        former routes then still hold.
+        """
+        ...
+
+    def read(self) -> Routes | None:
+        """What the gateway really serves now; None if it serves no release (or is not up)."""
+        ...
+
+    def drain(self, number: int, deadline: float) -> bool:
+        """Wait until no request is in flight to that release; False if some were at the deadline.
+
+        The release must have no weight.
+        """
+        ...
+
+    def disconnect(self, number: int) -> None:
+        """Forget a release that has no weight, after its processes are gone."""
+        ...
+
+
+# --- meter ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Cumulative counts over fixed edges: `at_most[i]` requests took <= `edges_ms[i]`."""
+
+    edges_ms: tuple[float, ...]
+    at_most: tuple[int, ...]
+    total: int
+
+    def slower_than(self, threshold_ms: float) -> int:
+        """Requests over the largest edge that is not above `threshold_ms`."""
+        over = self.total
+        for edge, count in zip(self.edges_ms, self.at_most, strict=True):
+            if edge > threshold_ms:
+                break
+            over = self.total - count
+        return over
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSample:
+    """Counters of one release since its series began. Only differences of two mean anything."""
+
+    number: int
+    requests: int
+    """Requests answered for users of this arm."""
+    errors: int
+    """Of those: 5xx, resets and time-outs, as users saw them."""
+    masked: int
+    """Attempts that this release failed and the fallback answered: counted against the arm too."""
+    latencies: Latencies
+    healthy: int
+    """Replicas the gateway holds to be healthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All arms at one moment."""
+
+    at: float
+    """Seconds since the epoch."""
+    arms: Mapping[int, ArmSample]
+
+
+class Meter(Protocol):
+    """Counts what each release did, as the gateway saw it."""
+
+    def sample(self) -> Sample:
+        """Cumulative counters of every connected release, now.
+
+        Raises BackendctlError `platform.gateway` when they cannot be had: missing data is said,
+        never invented.
+        """
+        ...
+
+
+# --- store ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds an environment."""
+
+    owner: str
+    """user@host, and the process: enough to find them."""
+    command: str
+    since: float
+    expires: float
+    epoch: int
+    alive: bool | None = None
+    """False when the owner is known to be dead, True when known to live, None from afar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to write. Every write carries the epoch; a stale one is refused."""
+
+    epoch: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonCommand:
+    """What a person asks of a rollout that another process drives."""
+
+    verb: str
+    """pause | resume | promote | abort"""
+    by: str
+    reason: str
+    at: float
+
+
+class Store(Protocol):
+    """Remembers releases, rollouts and who may write, by compare-and-swap with a fencing epoch.
+
+    A write whose grant is stale raises BackendctlError `rollout.fenced`; taking a lock that is
+    held raises `rollout.locked` naming the holder. No secret is ever given to it.
+    """
+
+    def acquire(self, owner: str, command: str, lease: float, take_over: bool = False) -> Grant:
+        """Take the environment for `lease` seconds.
+
+        A lapsed lease, or a holder known to be dead, is taken over; a live one only on the
+        owner's word (`take_over`). Each grant has a higher epoch than all before.
+        """
+        ...
+
+    def renew(self, grant: Grant, lease: float) -> None:
+        """Extend the lease."""
+        ...
+
+    def release(self, grant: Grant) -> None:
+        """Give the environment back; a stale grant is ignored."""
+        ...
+
+    def holder(self) -> Holder | None:
+        """Who holds it now."""
+        ...
+
+    def add_release(self, grant: Grant, release: Release) -> None:
+        """Record a release; its number must be the next one."""
+        ...
+
+    def releases(self) -> Sequence[Release]:
+        """All releases, oldest first."""
+        ...
+
+    def append(self, grant: Grant, rollout: str, record: Mapping[str, Any]) -> None:
+        """Add a record to a rollout's journal, durable on return; begins it if it is new."""
+        ...
+
+    def records(self, rollout: str) -> Sequence[Mapping[str, Any]]:
+        """A rollout's whole records, oldest first; a torn last one is left out.
+
+        Raises `journal.corrupt` on a gap, `journal.version` on another version's journal.
+        """
+        ...
+
+    def rollouts(self) -> Sequence[str]:
+        """Identifiers of all rollouts, oldest first."""
+        ...
+
+    def post(self, rollout: str, command: PersonCommand) -> None:
+        """Leave a command for whoever drives the rollout. Needs no grant."""
+        ...
+
+    def posted(self, rollout: str) -> Sequence[PersonCommand]:
+        """All commands left for a rollout so far, oldest first."""
+        ...
+
+
+# --- what outlives a release ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One of the servers that outlive a release: gateway, database, cache, issuer."""
+
+    name: str
+    running: bool
+    address: str
+    detail: str = ""
+
+
+class Foundation(Protocol):
+    """The servers an environment stands on. On Kubernetes and AWS the Pulumi stacks own them."""
+
+    def ensure(self, on_line: OnLine) -> None:
+        """Bring up whatever is not running, with its data; idempotent, also after a reboot."""
+        ...
+
+    def stop(self, purge: bool = False) -> None:
+        """Stop every process of the environment; with `purge`, delete its data too."""
+        ...
+
+    def status(self) -> Sequence[ServiceStatus]:
+        """One look at each server."""
+        ...
+
+    def bindings(self) -> Mapping[str, str]:
+        """Environment variables by which a process of the service reaches the servers.
+
+        Secret: never shown, logged or journaled.
+        """
+        ...
+
+
+class Secrets(Protocol):
+    """Named secret values, each change a new version; values never leave by any other way."""
+
+    def set(self, name: str, value: str) -> str:
+        """Store a new version and return its identifier."""
+        ...
+
+    def unset(self, name: str) -> None:
+        """Forget the name for releases to come; releases that pinned a version keep it."""
+        ...
+
+    def current(self) -> Mapping[str, str]:
+        """Name -> version, for every name that is set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One environment, ready to be worked with. Making one touches nothing outside."""
+
+    name: str
+    foundation: Foundation
+    runtime: Runtime
+    router: Router
+    meter: Meter
+    store: Store
+    secrets: Secrets
