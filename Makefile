@@ -1,0 +1,38 @@
+# Every target works on a machine that has only Python 3.11+ with its venv module, and make.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed-from
+WORKERS ?= 2
+
+.PHONY: demo test lint types contracts docs bench clean environment
+
+environment: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable '.[local]'
+	@touch $(STAMP)
+
+demo: environment
+	@$(BIN)/backendctl demo
+
+test: environment
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+lint: environment
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: environment
+	@$(BIN)/mypy
+
+contracts: environment
+	@$(BIN)/lint-imports
+
+bench: environment
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv
