@@ -1,0 +1,378 @@
+"""What every command shares: its options, its answer, its errors and its exit status.
+
+How to write a command
+----------------------
+A command module holds thin functions and imports nothing heavy at its top::
+
+    from backendctl.cli.contract import Answer, Session, command
+
+    app = typer.Typer()          # only for a group such as `rollout`
+
+    @command(examples=("backendctl advise", "backendctl advise --output json"))
+    def advise(session: Session, topic: Annotated[str, typer.Option(help="...")] = "") -> Answer:
+        \"\"\"One line that says what it does.
+
+        Paragraphs that teach.
+        \"\"\"
+        from backendctl.advice import advise as derive_advice    # heavy imports go here
+        ...
+        return Answer(data={...}, text=render)
+
+`command` adds `--env --output --yes --verbose --directory`, turns BackendctlError into the error
+half of the envelope, signals into exit 130, and anything unforeseen into exit 70. `main.py`
+registers the function (`register(app, function)`) or the group.
+
+* `Answer.data` is the `data` of the JSON envelope; plain JSON types only.
+* `Answer.text` is a string, or a function that prints to the `rich` console it is given.
+* `Answer.error` with `Answer.exit` says a "no" that still has data (rolled back, SLO broken).
+* Progress goes through `session.step`, `session.line` and `session.emit`; never print.
+* `session.confirm(...)` and `session.confirm_typed(...)` ask; `--yes` answers the former only.
+"""
+
+import functools
+import inspect
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from backendctl.errors import BackendctlError, Exit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA = "backendctl/v1"
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+Text = str | Callable[["Console"], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found or did."""
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    text: Text = ""
+    exit: int = Exit.OK
+    error: BackendctlError | None = None
+    """Why the exit status is not 0, where the command still has data to give."""
+
+
+class Session:
+    """One run of one command: its common options, and the way it speaks."""
+
+    def __init__(
+        self,
+        command: str,
+        environment: str | None = None,
+        output: Output = Output.TEXT,
+        yes: bool = False,
+        verbose: bool = False,
+        directory: Path | None = None,
+    ) -> None:
+        self.command = command
+        self.environment = environment
+        """As given; None when the user named none (then `local`, or an error if that is unsafe)."""
+        self.output = output
+        self.yes = yes
+        self.verbose = verbose
+        self.directory = directory or Path.cwd()
+
+    # --- who is there ---
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked."""
+        return self.output is Output.TEXT and sys.stdin.isatty() and sys.stderr.isatty()
+
+    @functools.cached_property
+    def console(self) -> "Console":
+        """Where progress and questions go: stderr, so that stdout holds nothing but the answer."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
+    # --- progress ---
+
+    def line(self, text: str) -> None:
+        """One line of progress."""
+        if self.output is Output.JSONL:
+            self.emit("progress", {"text": text})
+        else:
+            self.console.print(text, markup=False)
+
+    def detail(self, text: str) -> None:
+        """A line that only `--verbose` shows."""
+        if self.verbose:
+            self.line(text)
+
+    def emit(self, event: str, data: Mapping[str, Any]) -> None:
+        """A structured event; only `--output jsonl` carries it."""
+        if self.output is Output.JSONL:
+            _write_json({"schema": SCHEMA, "event": event, "at": time.time(), "data": dict(data)})
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """A piece of work that may take over a second.
+
+        Yields a function for lines about what it is doing just now: shown beside a spinner on a
+        terminal, and with `--verbose` as lines.
+        """
+        began = time.monotonic()
+        if self.output is Output.JSONL:
+            self.emit("step", {"name": name, "state": "begun"})
+        try:
+            if self.output is Output.TEXT and self.console.is_terminal and not self.verbose:
+                with self.console.status(name) as status:
+                    yield lambda text: status.update(f"{name}: {_one_line(text)}")
+            else:
+                if self.output is not Output.JSONL:
+                    self.line(f"{name} ...")
+                yield self.detail
+        except BaseException:
+            self._step_ended(name, "failed", time.monotonic() - began)
+            raise
+        self._step_ended(name, "done", time.monotonic() - began)
+
+    def _step_ended(self, name: str, state: str, seconds: float) -> None:
+        if self.output is Output.JSONL:
+            self.emit("step", {"name": name, "state": state, "seconds": round(seconds, 3)})
+        else:
+            mark = "ok" if state == "done" else "FAILED"
+            self.line(f"{name}: {mark} ({seconds:.1f} s)")
+
+    # --- questions ---
+
+    def confirm(self, question: str) -> None:
+        """Go on only if a person, or `--yes`, says so. Raises `usage.confirmation` or Abort."""
+        if self.yes:
+            return
+        if not self.interactive:
+            raise BackendctlError(
+                "usage.confirmation",
+                f"{question} Nobody is there to answer.",
+                state="nothing was changed",
+                next=(f"backendctl {self.command} --yes",),
+            )
+        if not typer.confirm(question, err=True):
+            raise typer.Abort
+
+    def confirm_typed(self, question: str, word: str, given: str | None) -> None:
+        """Go on only if `word` itself is typed, or given by an option; `--yes` is not enough."""
+        if given is None and self.interactive:
+            given = typer.prompt(f"{question} Type {word!r} to go on", err=True)
+        if given != word:
+            said = "nothing was typed" if given is None else f"{given!r} was typed"
+            raise BackendctlError(
+                "usage.confirmation",
+                f"{question} It must be confirmed with {word!r}; {said}.",
+                state="nothing was changed",
+                next=(f"backendctl {self.command} --confirm {word}",),
+            )
+
+
+# --- the decorator ----------------------------------------------------------------------------
+
+EnvOption = Annotated[
+    str | None,
+    typer.Option("--env", "-e", envvar="BACKENDCTL_ENV", help="Environment; local if not said."),
+]
+OutputOption = Annotated[
+    Output,
+    typer.Option("--output", "-o", envvar="BACKENDCTL_OUTPUT", help="Form of the answer."),
+]
+YesOption = Annotated[
+    bool,
+    typer.Option("--yes", "-y", envvar="BACKENDCTL_YES", help="Answer yes to plain questions."),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", envvar="BACKENDCTL_VERBOSE", help="Say more on the way."),
+]
+DirectoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        "-C",
+        envvar="BACKENDCTL_DIRECTORY",
+        help="The project's folder, if not the present one.",
+    ),
+]
+
+COMMON = {
+    "environment": (EnvOption, None),
+    "output": (OutputOption, Output.TEXT),
+    "yes": (YesOption, False),
+    "verbose": (VerboseOption, False),
+    "directory": (DirectoryOption, None),
+}
+
+F = TypeVar("F", bound=Callable[..., Answer])
+
+
+def command(*, examples: tuple[str, ...] = (), name: str | None = None) -> Callable[[F], F]:
+    """Make a function `(session, ...) -> Answer` a command under the contract above."""
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        own = list(signature.parameters.values())[1:]
+        common = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for key, (kind, default) in COMMON.items()
+        ]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+
+        @functools.wraps(function)
+        def run(**arguments: Any) -> None:
+            shared = {key: arguments.pop(key) for key in COMMON}
+            session = Session(spoken_name(), **shared)
+            answer = function(session, **arguments)
+            give(session, answer)
+
+        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*own, *common], return_annotation=None
+        )
+        run.__annotations__ = {p.name: p.annotation for p in [*own, *common]}
+        run.__doc__ = _help_text(inspect.getdoc(function) or "", examples)
+        run.__dict__["command_name"] = name or function.__name__.replace("_", "-")
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def register(app: typer.Typer, *functions: Callable[..., Any]) -> None:
+    """Add commands made by `command` to an application or group."""
+    for function in functions:
+        app.command(function.__dict__["command_name"])(function)
+
+
+def group(help: str) -> typer.Typer:
+    """A group of commands such as `rollout`."""
+    return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
+
+
+def spoken_name() -> str:
+    """The command as typed, without its options: `rollout status`."""
+    words = []
+    for word in sys.argv[1:]:
+        if not re.fullmatch(r"[a-z][a-z-]*", word):
+            break
+        words.append(word)
+    return " ".join(words[:2]) if words[:1] and words[0] in GROUPS else " ".join(words[:1])
+
+
+GROUPS = ("rollout", "loadtest", "secrets")
+
+
+def _help_text(body: str, examples: tuple[str, ...]) -> str:
+    if not examples:
+        return body
+    return body + "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
+
+
+# --- the answer -------------------------------------------------------------------------------
+
+
+def envelope(command: str, answer: Answer) -> dict[str, Any]:
+    """The one form of every JSON answer."""
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "ok": answer.exit == Exit.OK,
+        "exit": int(answer.exit),
+        "data": dict(answer.data),
+        "error": None if answer.error is None else error_body(answer.error),
+    }
+
+
+def error_body(error: BackendctlError) -> dict[str, Any]:
+    cause = "; ".join(part for part in (error.cause, error.state) if part)
+    return {
+        "code": error.code,
+        "message": error.message,
+        "cause": cause,
+        "next": list(error.next),
+    }
+
+
+def give(session: Session, answer: Answer) -> None:
+    """Write the answer and leave with its exit status."""
+    if session.output is Output.TEXT:
+        if callable(answer.text):
+            from rich.console import Console
+
+            answer.text(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+        elif answer.text:
+            sys.stdout.write(answer.text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+        if answer.error is not None:
+            _print_error(answer.error)
+    else:
+        _write_json(envelope(session.command, answer))
+    raise typer.Exit(int(answer.exit))
+
+
+def fail(error: BackendctlError) -> int:
+    """Report an error in the form that was asked for; returns the exit status."""
+    output = requested_output()
+    if output is Output.TEXT:
+        _print_error(error)
+    else:
+        answer = Answer(data=error.data, exit=error.exit, error=error)
+        _write_json(envelope(spoken_name(), answer))
+    return int(error.exit)
+
+
+def requested_output() -> Output:
+    """The output form, found without parsing: it must be known when parsing itself fails."""
+    words = sys.argv[1:]
+    found = os.environ.get("BACKENDCTL_OUTPUT", "")
+    for i, word in enumerate(words):
+        if word == "--":
+            break
+        if word in ("--output", "-o") and i + 1 < len(words):
+            found = words[i + 1]
+        elif word.startswith("--output="):
+            found = word.partition("=")[2]
+        elif re.fullmatch(r"-o(json|jsonl|text)", word):
+            found = word[2:]
+    return Output(found) if found in list(Output) else Output.TEXT
+
+
+def _print_error(error: BackendctlError) -> None:
+    lines = [f"error: {error.message}  [{error.code}]"]
+    if error.cause:
+        lines.append(f"  cause: {_indent(error.cause)}")
+    if error.state:
+        lines.append(f"  state: {_indent(error.state)}")
+    lines += [f"  {'next: ' if i == 0 else '      '} {what}" for i, what in enumerate(error.next)]
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
+
+
+def _write_json(body: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(body, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _one_line(text: str) -> str:
+    return text.strip().splitlines()[0][:100] if text.strip() else ""
+
+
+def _indent(text: str) -> str:
+    return text.replace("\n", "\n         ")

@@ -1,0 +1,91 @@
+"""The entry point: all commands, and what becomes of whatever they raise."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from backendctl import __version__
+from backendctl.cli import contract
+from backendctl.errors import BackendctlError, Exit
+
+
+def application() -> typer.Typer:
+    """The command tree. Imports only modules that import nothing heavy at their top."""
+    from backendctl.cli import about
+
+    app = typer.Typer(
+        name="backendctl",
+        help="From one file of promises (backend.toml) to a running, load-tested, "
+        "safely released backend service.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={
+            "auto_envvar_prefix": "BACKENDCTL",
+            "help_option_names": ["--help", "-h"],
+        },
+    )
+    app.callback()(_version)
+    contract.register(app, about.schema)
+    return app
+
+
+def _version(
+    version: bool = typer.Option(False, "--version", envvar=[], help="Show the version and leave."),
+) -> None:
+    if version:
+        sys.stdout.write(f"backendctl {__version__}\n")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and leave with the exit status of design 4's table."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = application()(standalone_mode=False)
+    except BackendctlError as error:
+        return contract.fail(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return contract.fail(BackendctlError("interrupted", "stopped before it was done"))
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing left to say, and no fault.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(Exit.OK)
+    except typer.TyperException as error:
+        help_line = f"backendctl {contract.spoken_name()} --help".replace("  ", " ")
+        return contract.fail(BackendctlError("usage", error.format_message(), next=(help_line,)))
+    except Exception as error:
+        return contract.fail(_bug(error))
+    return result if isinstance(result, int) else int(Exit.OK)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """SIGTERM takes the way of Ctrl-C, so that both stop cleanly."""
+    raise KeyboardInterrupt
+
+
+def _bug(error: Exception) -> BackendctlError:
+    """One line on screen, the traceback in a file that only this user can read."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    folder = Path(state) / "backendctl"
+    where = folder / f"traceback-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            traceback.print_exception(error, file=file)
+        cause = f"the traceback is in {where}"
+    except OSError as trouble:
+        traceback.print_exception(error)
+        cause = f"the traceback could not be kept in a file ({trouble})"
+    return BackendctlError("bug", f"{type(error).__name__}: {error}", cause=cause)
