@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-from
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts docs bench clean environment
+.PHONY: demo test lint types contracts docs docs-check bench clean environment
 
 environment: $(STAMP)
 
@@ -30,6 +30,12 @@ types: environment
 
 contracts: environment
 	@$(BIN)/lint-imports
+
+docs: environment
+	@$(BIN)/python docs/generate.py
+
+docs-check: environment
+	@$(BIN)/python docs/generate.py --check
 
 bench: environment
 	@$(BIN)/python -m bench

@@ -1,0 +1,41 @@
+"""`backendctl down`: stop everything of an environment; data survives unless purged."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backendctl.errors import BackendctlError
+from backendctl.workflows.environment import Opened
+from backendctl.workflows.identity import person
+from backendctl.workflows.progress import Progress
+
+STOP_LEASE = 120.0
+"""Seconds for which `down` holds the environment: longer than any stop takes."""
+
+
+def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[str, Any]:
+    """Stop releases, then the servers they stood on. Idempotent.
+
+    Raises `rollout.locked` while a living run holds the environment: stopping it under that
+    run's feet would make its journal lie.
+    """
+    platform = opened.platform
+    grant = platform.store.acquire(person(), "down", STOP_LEASE)
+    try:
+        running = list(platform.runtime.running())
+        if running:
+            with progress.step("Stopping releases"):
+                for number in running:
+                    platform.runtime.stop(number)
+        with progress.step("Stopping the servers" + (" and deleting their data" if purge else "")):
+            platform.foundation.stop(purge=purge)
+    finally:
+        _give_back(opened, grant, purge)
+    return {"environment": opened.environment.name, "stopped": running, "purged": purge}
+
+
+def _give_back(opened: Opened, grant: Any, purge: bool) -> None:
+    try:
+        opened.platform.store.release(grant)
+    except (OSError, BackendctlError):
+        if not purge:  # after a purge the store is gone, and its lock with it
+            raise

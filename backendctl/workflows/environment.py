@@ -1,0 +1,51 @@
+"""From a folder and an environment's name to everything a command works with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Platform
+from backendctl.platforms.open import open_platform
+from backendctl.spec.load import find_project, load_spec
+from backendctl.spec.model import Environment, Spec
+
+DEFAULT = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One environment of one project."""
+
+    project: Path
+    spec: Spec
+    environment: Environment
+    platform: Platform
+
+
+def open_environment(directory: Path, name: str | None, *, changes: bool) -> Opened:
+    """Find the project, load its promises and open one environment; touches nothing.
+
+    Where a project has other environments than `local`, a command that changes something must
+    name the one it means. Raises `spec.*` errors, `missing.extra`, `platform.unsupported`.
+    """
+    project = find_project(directory)
+    spec = load_spec(project)
+    names = sorted(spec.environments)
+    if name is None and changes and len(names) > 1:
+        raise BackendctlError(
+            "spec.environment",
+            f"this project has {len(names)} environments; name the one to change with --env",
+            cause=f"backend.toml has: {', '.join(names)}",
+            state="nothing was changed",
+            next=tuple(f"--env {each}" for each in names),
+        )
+    chosen = name or DEFAULT
+    if chosen not in spec.environments:
+        raise BackendctlError(
+            "spec.environment",
+            f"backend.toml has no environment {chosen!r}",
+            cause=f"accepted: {', '.join(names)}",
+            state="nothing was changed",
+        )
+    platform = open_platform(project, spec, chosen)
+    return Opened(project, spec, spec.environments[chosen], platform)

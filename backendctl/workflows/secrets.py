@@ -1,0 +1,50 @@
+"""`backendctl secrets`: values that reach the service's processes and nothing else."""
+
+import re
+
+from backendctl.errors import BackendctlError
+from backendctl.workflows.environment import Opened
+
+NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+"""An environment variable as services write them."""
+
+
+def set_secret(opened: Opened, name: str, value: str) -> str:
+    """Store a new version; it takes effect with the next release. Returns the version."""
+    if not NAME.fullmatch(name):
+        raise BackendctlError(
+            "usage",
+            f"{name!r} is not a name for a secret",
+            cause="it becomes an environment variable: capital letters, digits and _, "
+            "beginning with a letter",
+            state="nothing was changed",
+        )
+    if not value:
+        raise BackendctlError(
+            "usage",
+            f"the value of {name} is empty",
+            state="nothing was changed",
+            next=(f"backendctl secrets unset {name}",),
+        )
+    taken = set(opened.platform.foundation.bindings()) | {"PORT"}
+    if name in taken:
+        raise BackendctlError(
+            "usage",
+            f"{name} is set by the platform and cannot be replaced by a secret",
+            cause=f"set by the platform: {', '.join(sorted(taken))}",
+            state="nothing was changed",
+        )
+    return opened.platform.secrets.set(name, value)
+
+
+def unset_secret(opened: Opened, name: str) -> None:
+    """Forget a name for releases to come."""
+    known = opened.platform.secrets.current()
+    if name not in known:
+        raise BackendctlError(
+            "missing.data",
+            f"there is no secret {name!r} in environment {opened.environment.name!r}",
+            cause=f"there are: {', '.join(sorted(known)) or 'none'}",
+            state="nothing was changed",
+        )
+    opened.platform.secrets.unset(name)

@@ -1,0 +1,119 @@
+"""The command-line contract, through a real process: what a shell and a script see."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backendctl.cli.schema import answer_schema
+from backendctl.errors import ERRORS, BackendctlError, Exit
+
+HEAVY = (
+    "pulumi",
+    "pulumi_aws",
+    "kubernetes",
+    "locust",
+    "gevent",
+    "pydantic",
+    "httpx",
+    "rich",
+    "jinja2",
+    "psycopg",
+    "supervisor",
+    "tomlkit",
+    "envoy",
+    "psutil",
+    "jwt",
+)
+
+
+def run(*words: str, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", "from backendctl.cli.main import main; main()", *words],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_imports_no_heavy_module(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['backendctl', '--help']\n"
+        "from backendctl.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Usage: backendctl" in done.stdout
+
+
+@pytest.mark.parametrize("form", [["--output", "json"], ["--output=json"], ["-o", "json"]])
+def test_a_wrong_option_is_an_envelope_with_exit_2(tmp_path: Path, form: list[str]) -> None:
+    done = run("schema", "--bogus", *form, cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert done.returncode == answer["exit"] == Exit.USAGE
+    assert answer["error"]["code"] == "usage"
+    assert "--bogus" in answer["error"]["message"]
+
+
+def test_the_output_form_can_come_from_the_environment(tmp_path: Path) -> None:
+    done = run("schema", cwd=tmp_path, BACKENDCTL_OUTPUT="json")
+    assert json.loads(done.stdout)["ok"] is True
+
+
+def test_text_errors_go_to_stderr_and_say_what_to_type(tmp_path: Path) -> None:
+    done = run("down", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert done.stdout == ""
+    assert "[spec.missing]" in done.stderr
+    assert "next:" in done.stderr
+
+
+def test_every_answer_fits_the_published_schema(tmp_path: Path) -> None:
+    published = json.loads(run("schema", "-o", "json", cwd=tmp_path).stdout)
+    assert published["data"]["json_schema"] == json.loads(json.dumps(answer_schema()))
+    schema = published["data"]["json_schema"]
+    for words in (["schema"], ["down"], ["schema", "--bogus"], ["nonsense"]):
+        answer = json.loads(run(*words, "-o", "json", cwd=tmp_path).stdout)
+        assert set(answer) == set(schema["required"])
+        if answer["error"] is not None:
+            error = schema["properties"]["error"]["anyOf"][0]
+            assert set(answer["error"]) == set(error["required"])
+            assert answer["error"]["code"] in error["properties"]["code"]["enum"]
+
+
+def test_a_bug_keeps_its_traceback_in_a_private_file(tmp_path: Path) -> None:
+    code = (
+        "import backendctl.cli.main as m\n"
+        "def boom(): raise RuntimeError('unforeseen')\n"
+        "m.application = boom\n"
+        "m.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == Exit.BUG
+    (file,) = (tmp_path / "backendctl").iterdir()
+    assert "RuntimeError: unforeseen" in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    assert str(file) in done.stderr
+
+
+def test_an_unknown_error_code_is_refused_at_once() -> None:
+    with pytest.raises(KeyError, match="not in the table"):
+        BackendctlError("no.such.code", "x")
+
+
+def test_every_error_code_leads_to_a_failing_exit() -> None:
+    assert all(exit != Exit.OK for exit, _ in ERRORS.values())
