@@ -1,0 +1,1 @@
+"""Append, checksum and read back records."""
