@@ -84,6 +84,14 @@ def decode(data: bytes, previous: Link | None = START, source: str = "the journa
     return Decoded(tuple(records), last or START, whole, len(tail))
 
 
+def decode_only(data: bytes, source: str) -> Mapping[str, Any]:
+    """The one record of a file that holds one, whole. Raises like `decode`."""
+    found = decode(data, source=source)
+    if len(found.records) != 1 or found.torn:
+        raise _corrupt(source, 1, f"it should hold one whole record, found {len(found.records)}")
+    return found.records[0]
+
+
 def _open_line(line: bytes, source: str, number: int) -> dict[str, Any]:
     body = _unseal(line)
     if body is None:

@@ -61,6 +61,10 @@ class Journal:
             last, torn = found.last if found.records else last, found.torn
         return Reading(tuple(records), torn)
 
+    def begun(self) -> bool:
+        """Whether it holds a whole record; one look at its first segment."""
+        return any(b"\n" in segment.read_bytes() for segment in self._segments()[:1])
+
     def _end(self) -> tuple[Path | None, Decoded]:
         """The last segment that holds a record, and what is in it.
 
