@@ -27,6 +27,11 @@ class Layout:
     project: Path
     environment: str
 
+    @classmethod
+    def of(cls, home: Path) -> "Layout":
+        """The layout whose `home` this is."""
+        return cls(home.parent.parent, home.name)
+
     @property
     def state(self) -> Path:
         """All environments of the project, and the `.gitignore` that hides them."""

@@ -1,9 +1,44 @@
-"""Processes that outlive the CLI and come back after a crash, through supervisord."""
+"""Processes that outlive the CLI and come back after a crash, through supervisord.
 
-from collections.abc import Mapping
+What is wanted is on disk: one program file (0600) each, from which supervisord's configuration is
+written. What runs is in the record each program leaves as it starts (`launch.py`). supervisord
+itself may die at any time: the programs go on, and the next supervisord adopts them.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.local import launch
+from backendctl.platforms.local.files import atomic_write, make_folder, writing
+from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.supervisor_rpc import (
+    ALREADY_ADDED,
+    ALREADY_STARTED,
+    BAD_NAME,
+    NOT_RUNNING,
+    SupervisorGoneError,
+    SupervisorRpc,
+    fault_ignored,
+)
+
+_START_SECONDS = 2
+"""A program that ends sooner is started again only after a wait that grows."""
+_SUPERVISORD_DEADLINE = 15.0
+_KILL_DEADLINE = 5.0
+_POLL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +55,9 @@ class Program:
     stop_signal: str = "TERM"
     stop_grace: float = 30.0
     restart: bool = True
+    """Start it again whenever it ends, for ever, after waits of at most 30 s."""
+    user: tuple[int, int] | None = None
+    """Uid and gid to run as where that is not ours; only root can ask for it."""
 
 
 class ProgramState(StrEnum):
@@ -39,6 +77,7 @@ class ProgramStatus:
     pid: int | None
     exit_status: int | None
     restarts: int
+    """Starts after the first, since the program was given to `start` as it is now."""
     detail: str
 
 
@@ -47,25 +86,358 @@ class Supervisor:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self._layout = Layout.of(home)
+        self._programs = self._layout.supervisor / "programs"
+        self._rpc = SupervisorRpc(self._layout.supervisor_socket)
+
+    # --- supervisord itself ---------------------------------------------------------------
 
     def ensure(self) -> None:
-        """Start supervisord if it is not running; adopt or replace what a dead one left behind."""
-        raise NotImplementedError
+        """Start supervisord if it is not running or does not answer.
 
-    def start(self, program: Program) -> None:
-        """Run the program; unchanged and running already: nothing happens."""
-        raise NotImplementedError
+        Programs of a dead one that still run are adopted, not disturbed; those that died with it
+        (or with the machine) are started. Raises BackendctlError `missing.server` when supervisord
+        does not come up.
+        """
+        if self._rpc.answers():
+            return
+        with self._locked():
+            if not self._rpc.answers():
+                self._launch_supervisord()
 
-    def stop(self, name: str) -> None:
-        """Stop and forget the program; its processes are gone on return."""
-        raise NotImplementedError
-
-    def status(self, name: str) -> ProgramStatus | None:
-        raise NotImplementedError
-
-    def programs(self) -> Mapping[str, ProgramStatus]:
-        raise NotImplementedError
+    def running(self) -> bool:
+        """Whether supervisord answers."""
+        return self._rpc.answers()
 
     def shutdown(self) -> None:
         """Stop every program, then supervisord; nothing is left running on return."""
-        raise NotImplementedError
+        if not self.home.exists():
+            return
+        with self._locked():
+            names = self._wanted()
+            if self._rpc.answers():
+                for name in names:
+                    with fault_ignored(BAD_NAME, NOT_RUNNING):
+                        self._rpc.call("stopProcess", name, False)
+                self._await_stopped(names)
+                self._rpc.call("shutdown")
+            self._end_supervisord()
+            for name in names:
+                self._end_recorded(name)
+                self._forget(name)
+        self._layout.supervisor_socket.unlink(missing_ok=True)
+        self._layout.remove_sockets()
+
+    # --- programs -------------------------------------------------------------------------
+
+    def start(self, program: Program) -> None:
+        """Run the program; unchanged and running already: nothing happens.
+
+        A changed one is stopped, with its grace, and started anew. Returns once it was started,
+        before it is known to stay up. Raises BackendctlError `missing.server`,
+        `platform.disk-full`, `platform.permission`.
+        """
+        self.ensure()
+        with self._locked():
+            body = self._program_file(program)
+            path = self._programs / f"{program.name}.json"
+            former = path.read_bytes() if path.exists() else None
+            if former not in (None, body):
+                self._stop(program.name)
+            if former != body:
+                atomic_write(path, body)
+                self._write_configuration()
+            self._rpc.call("reloadConfig")
+            with fault_ignored(ALREADY_ADDED):
+                self._rpc.call("addProcessGroup", program.name)
+            with fault_ignored(ALREADY_STARTED):
+                self._rpc.call("startProcess", program.name, False)
+
+    def stop(self, name: str) -> None:
+        """Stop and forget the program; its processes are gone on return.
+
+        The polite signal goes to its first process; after the grace SIGKILL goes to the whole
+        process group.
+        """
+        if not (self._programs / f"{name}.json").exists():
+            return
+        with self._locked():
+            self._stop(name)
+
+    def status(self, name: str) -> ProgramStatus | None:
+        """One look; None for a program that is not wanted."""
+        return self.programs().get(name)
+
+    def programs(self) -> Mapping[str, ProgramStatus]:
+        """One look at every wanted program, also when supervisord is dead."""
+        try:
+            answers = {info["name"]: info for info in self._rpc.call("getAllProcessInfo")}
+        except SupervisorGoneError:
+            answers = {}
+        return {name: self._status(name, answers.get(name)) for name in self._wanted()}
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _status(self, name: str, info: Mapping[str, Any] | None) -> ProgramStatus:
+        record = launch.read_record(str(self._record(name)))
+        pid = record["pid"] if launch.lives(record) else None
+        restarts = max(0, int(record.get("starts", 1)) - 1)
+        if info is None:
+            state = ProgramState.RUNNING if pid else ProgramState.STOPPED
+            return ProgramStatus(name, state, pid, None, restarts, "no supervisor is running")
+        state = ProgramState(str(info["statename"]).lower())
+        if state is ProgramState.RUNNING:
+            return ProgramStatus(name, state, pid, None, restarts, str(info["description"]))
+        status, detail = last_end(_last_text(self._log), name)
+        return ProgramStatus(name, state, pid, status, restarts, detail)
+
+    def _wanted(self) -> list[str]:
+        return sorted(path.stem for path in self._programs.glob("*.json"))
+
+    def _record(self, name: str) -> Path:
+        return self._layout.run / f"{name}{launch.RECORD_SUFFIX}"
+
+    def _program_file(self, program: Program) -> bytes:
+        import hashlib
+
+        known = {
+            "argv": list(program.argv),
+            "directory": str(program.directory),
+            "environment": dict(program.environment),
+            "log": str(program.log or self._layout.logs / f"{program.name}.log"),
+            "record": str(self._record(program.name)),
+            "restart": program.restart,
+            "stop_grace": program.stop_grace,
+            "stop_signal": int(signal.Signals[f"SIG{program.stop_signal}"]),
+            "user": list(program.user) if program.user else None,
+        }
+        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+        return json.dumps(known | {"digest": digest}, sort_keys=True, indent=1).encode()
+
+    def _stop(self, name: str) -> None:
+        if self._rpc.answers():
+            with fault_ignored(BAD_NAME, NOT_RUNNING):
+                self._rpc.call("stopProcess", name, False)
+            self._await_stopped([name])
+        self._end_recorded(name)
+        self._forget(name)
+        self._write_configuration()
+        if self._rpc.answers():
+            with fault_ignored(BAD_NAME):
+                self._rpc.call("removeProcessGroup", name)
+            self._rpc.call("reloadConfig")
+
+    def _forget(self, name: str) -> None:
+        (self._programs / f"{name}.json").unlink(missing_ok=True)
+        self._record(name).unlink(missing_ok=True)
+
+    def _await_stopped(self, names: list[str]) -> None:
+        """Wait until supervisord has ended them; it kills each after its grace."""
+        longest = max((self._grace(name) for name in names), default=0.0)
+        deadline = time.monotonic() + longest + _KILL_DEADLINE
+        waiting = set(names)
+        while waiting and time.monotonic() < deadline:
+            infos = {info["name"]: info for info in self._rpc.call("getAllProcessInfo")}
+            waiting = {n for n in waiting if n in infos and infos[n]["pid"]}
+            if waiting:
+                time.sleep(_POLL)
+
+    def _grace(self, name: str) -> float:
+        return float(launch.read_record(str(self._record(name))).get("stop_grace", 0.0))
+
+    def _end_recorded(self, name: str) -> None:
+        """End a process that no supervisord ends: adopted, or left by a dead one."""
+        record = launch.read_record(str(self._record(name)))
+        if launch.lives(record):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(record["pid"], record["stop_signal"])
+            _wait_gone(record, record["stop_grace"])
+        if launch.lives(record):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(record["pid"], signal.SIGKILL)
+            _wait_gone(record, _KILL_DEADLINE)
+        launch.kill_left_group(record)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        from filelock import FileLock
+
+        make_folder(self._layout.supervisor)
+        path = self._layout.supervisor / "lock"
+        with writing(path):
+            lock = FileLock(path, mode=0o600)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    # --- starting and ending supervisord --------------------------------------------------
+
+    @property
+    def _log(self) -> Path:
+        return self._layout.logs / "supervisord.log"
+
+    @property
+    def _own_record(self) -> Path:
+        return self._layout.run / "supervisord.pid.json"
+
+    def _launch_supervisord(self) -> None:
+        self._layout.create()
+        make_folder(self._programs)
+        self._end_supervisord()
+        self._layout.supervisor_socket.unlink(missing_ok=True)
+        self._write_configuration()
+        with writing(self._log):
+            output = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "supervisor.supervisord",
+                    "-c",
+                    "supervisor/supervisord.conf",
+                ],
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=_supervisord_environment(),
+            )
+        finally:
+            os.close(output)
+        identity = launch.identity(process.pid)
+        record = {"pid": process.pid, "identity": identity or ""}
+        atomic_write(self._own_record, json.dumps(record).encode())
+        deadline = time.monotonic() + _SUPERVISORD_DEADLINE
+        while not self._rpc.answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise BackendctlError(
+                    "missing.server",
+                    "the process supervisor does not come up",
+                    cause=_last_text(self._log, 600),
+                    state="no process of the environment was started by this command",
+                    next=(f"cat {self._log}",),
+                )
+            time.sleep(_POLL)
+
+    def _end_supervisord(self) -> None:
+        """Make sure that the recorded supervisord is gone; it has ended its programs or died."""
+        record = launch.read_record(str(self._own_record))
+        if self._rpc.answers_state() is None and launch.lives(record):
+            # It neither answers nor is dead: hung. Its programs are adopted by the next one.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(record["pid"], signal.SIGKILL)
+        _wait_gone(record, _SUPERVISORD_DEADLINE)
+        if launch.lives(record):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(record["pid"], signal.SIGKILL)
+            _wait_gone(record, _KILL_DEADLINE)
+        self._own_record.unlink(missing_ok=True)
+
+    def _write_configuration(self) -> None:
+        programs = {
+            path.stem: json.loads(path.read_bytes())
+            for path in sorted(self._programs.glob("*.json"))
+        }
+        text = configuration(self._layout, programs)
+        atomic_write(self._layout.supervisor / "supervisord.conf", text.encode())
+
+
+def configuration(layout: Layout, programs: Mapping[str, Mapping[str, Any]]) -> str:
+    """supervisord's configuration. It holds no secret and, so far as it can, no path of the
+    project: supervisord runs in the environment's folder."""
+    sockets = layout.sockets
+    socket = layout.supervisor_socket
+    file = socket.relative_to(layout.home) if sockets == layout.run else socket
+    sections = [
+        "[supervisord]",
+        "nodaemon = true",
+        "silent = true",
+        "umask = 077",
+        "logfile = logs/supervisord.log",
+        "logfile_maxbytes = 1MB",
+        "logfile_backups = 1",
+        "pidfile = run/supervisord.pid",
+        "minfds = 256",
+        "nocleanup = true",
+        "",
+        "[unix_http_server]",
+        f"file = {file}",
+        "chmod = 0600",
+        "",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        "",
+        "[rpcinterface:backendctl]",
+        "supervisor.rpcinterface_factory = backendctl.platforms.local.supervision:make",
+        "programs = supervisor/programs",
+        "",
+    ]
+    launcher = shlex.join([sys.executable, "-I", "-S", launch.__file__]).replace("%", "%%")
+    for name, program in programs.items():
+        sections += [
+            f"[program:{name}]",
+            f"command = {launcher} supervisor/programs/{name}.json",
+            f"autorestart = {'true' if program['restart'] else 'false'}",
+            f"startsecs = {_START_SECONDS}",
+            "startretries = 1000000000",
+            f"stopsignal = {signal.Signals(program['stop_signal']).name[3:]}",
+            f"stopwaitsecs = {max(1, round(program['stop_grace']))}",
+            "killasgroup = true",
+            "redirect_stderr = true",
+            "stdout_logfile = logs/launch.log",
+            "stdout_logfile_maxbytes = 1MB",
+            "stdout_logfile_backups = 0",
+            "",
+        ]
+    return "\n".join(sections)
+
+
+def _supervisord_environment() -> dict[str, str]:
+    """Little of ours: what the CLI was started with must not leak into programs."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def _wait_gone(record: Mapping[str, Any], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while launch.lives(dict(record)) and time.monotonic() < deadline:
+        _reap(record["pid"])
+        time.sleep(_POLL)
+    if record:
+        _reap(record["pid"])
+
+
+def _reap(pid: int) -> None:
+    """Take the exit status, if the process was our own child and has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def last_end(log: str, name: str) -> tuple[int | None, str]:
+    """How the program last ended, from supervisord's log: exit status (minus the signal), words.
+
+    supervisord itself keeps no status of a program that ended soon after its start.
+    """
+    pattern = rf"(?:exited|stopped): {re.escape(name)} \((?:exit status (\d+)|terminated by (\w+))"
+    found = list(re.finditer(pattern, log))
+    if not found:
+        return None, ""
+    status, signalled = found[-1].groups()
+    if status is not None:
+        return int(status), f"exit status {status}"
+    number = getattr(signal, signalled, None)
+    return (-int(number) if number else None), f"killed by {signalled}"
+
+
+def _last_text(log: Path, size: int = 1 << 16) -> str:
+    """The last `size` bytes of a log; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,85 @@
+"""Talking to supervisord: its XML-RPC interface over a Unix socket, with time-outs."""
+
+import contextlib
+import http.client
+import socket
+import xmlrpc.client
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+BAD_NAME = 10
+ALREADY_STARTED = 60
+NOT_RUNNING = 70
+ALREADY_ADDED = 90
+"""Fault codes of supervisord."""
+
+_TIMEOUT = 5.0
+"""Seconds; no call of ours waits for a program, so a living supervisord answers in milliseconds."""
+_RUNNING = 1
+
+
+class SupervisorGoneError(Exception):
+    """Nobody answers on the socket."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002
+        return _Connection(self._path)
+
+
+class SupervisorRpc:
+    """One supervisord, by its socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call `supervisor.<method>`.
+
+        Raises SupervisorGoneError when nobody answers, xmlrpc.client.Fault when the answer is no.
+        """
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(self._path))
+        try:
+            with proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
+        except (OSError, http.client.HTTPException) as error:
+            raise SupervisorGoneError(str(error)) from error
+
+    def answers_state(self) -> int | None:
+        """supervisord's own state code; None when nobody answers."""
+        if not self._path.exists():
+            return None
+        try:
+            return int(self.call("getState")["statecode"])
+        except SupervisorGoneError:
+            return None
+
+    def answers(self) -> bool:
+        """Whether a supervisord that is not shutting down answers."""
+        return self.answers_state() == _RUNNING
+
+
+@contextlib.contextmanager
+def fault_ignored(*codes: int) -> Iterator[None]:
+    """Let supervisord's answers with these fault codes pass: the wanted state is there already."""
+    try:
+        yield
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode not in codes:
+            raise
