@@ -1,0 +1,231 @@
+"""Guards: what keeps bursts, outages, warm-up and broken measurements from being taken for
+evidence. Each is pure and small; what each costs is in `parameters`' source and in bench/verdict.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from backendctl.rollout.verdict import parameters as default
+from backendctl.rollout.verdict.blocks import ArmBlock, Block
+from backendctl.rollout.verdict.plan import Plan
+from backendctl.rollout.verdict.processes import log_mean_exp, rate_lower
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Sums from which Pearson's statistic of one step follows.
+
+    A block has `trials` (events of both arms) of which `hits` are the candidate's.
+    """
+
+    blocks: int = 0
+    hits: int = 0
+    trials: int = 0
+    squares: float = 0.0
+    """Sum of hits^2 / trials."""
+    inverses: float = 0.0
+    """Sum of 1 / trials."""
+
+    def after(self, hits: int, trials: int) -> "Spread":
+        if trials == 0:
+            return self
+        return Spread(
+            self.blocks + 1,
+            self.hits + hits,
+            self.trials + trials,
+            self.squares + hits * hits / trials,
+            self.inverses + 1.0 / trials,
+        )
+
+    def pearson(self) -> tuple[float, float, float]:
+        """(statistic, its variance if events are independent, degrees of freedom).
+
+        sum (X - p T)^2 / (p (1-p) T) at the step's own p: a steadily bad release is not taken for
+        a bursty one. Each term has variance 2 + (1/(p (1-p)) - 6) / T.
+        """
+        if self.blocks < 2:
+            return 0.0, 0.0, 0.0
+        p = (self.hits + 0.5) / (self.trials + 1.0)
+        q = p * (1.0 - p)
+        statistic = (self.squares - 2.0 * p * self.hits + p * p * self.trials) / q
+        variance = 2.0 * self.blocks + max(0.0, 1.0 / q - 6.0) * self.inverses
+        return max(0.0, statistic), variance, self.blocks - 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dispersion:
+    """How much more the events vary from block to block than independent events would.
+
+    Retries, sticky users and failing batches make events come in clusters; each cluster then
+    tells about as much as one event, so log E is divided by this. It is the larger of that in
+    stable's history and that of this rollout (of the candidate's part of the events; without a
+    stable arm, of its events among its requests), which counts once it exceeds 1 by two standard
+    errors.
+    """
+
+    value: float = 1.0
+    peak: float = 1.0
+    """Highest value so far."""
+    step: Spread = field(default_factory=Spread)
+    past: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Sums of `Spread.pearson` over the steps before."""
+
+    def begin_step(self) -> "Dispersion":
+        """The ratio of the arms' rates at another weight is estimated anew."""
+        return replace(self, step=Spread(), past=_add(self.past, self.step.pearson()))
+
+    def after(self, floor: float, hits: int, trials: int) -> "Dispersion":
+        """With one more block; `floor` is the dispersion in stable's history."""
+        step = self.step.after(hits, trials)
+        statistic, variance, freedom = _add(self.past, step.pearson())
+        value = max(1.0, floor)
+        if freedom > 0.0:
+            mean = statistic / freedom
+            if mean > 1.0 + default.DISPERSION_SIGMAS * math.sqrt(variance) / freedom:
+                value = max(value, mean)
+        return Dispersion(value, max(self.peak, value), step, self.past)
+
+
+def _add(
+    a: tuple[float, float, float], b: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def unseen(floor: float) -> Dispersion:
+    """Before the first block: the dispersion of stable's history."""
+    return Dispersion(value=max(1.0, floor), peak=max(1.0, floor))
+
+
+def most_gain(alpha: float, speed_limit: float, seconds: float) -> float:
+    """Most that log E of one grid point may rise in a block: log(1/alpha) seconds / T."""
+    return math.inf if speed_limit <= 0.0 else -math.log(alpha) * seconds / speed_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Stable's rate of events outside outages, from its history and this rollout."""
+
+    requests: int = 0
+    events: int = 0
+
+    def after(self, requests: int, events: int) -> "Background":
+        return Background(self.requests + requests, self.events + events)
+
+    def is_outage(self, requests: int, events: int, dispersion: float) -> bool:
+        """Whether stable itself broke down: events > 3 mu + 5 sqrt(mu dispersion) + 3.
+
+        Not decided before stable's rate is known at all.
+        """
+        if self.requests == 0 or requests == 0:
+            return False
+        mu = requests * self.events / self.requests
+        return events > (
+            default.MASK_FACTOR * mu
+            + default.MASK_SIGMAS * math.sqrt(mu * dispersion)
+            + default.MASK_EVENTS
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Distrust:
+    """Unusable blocks of this step, and those in a row up to now."""
+
+    total: int = 0
+    row: int = 0
+    row_seconds: float = 0.0
+    why: str = ""
+    """Of the newest one."""
+
+    def after(self, problem: str | None, seconds: float) -> "Distrust":
+        if problem is None:
+            return replace(self, row=0, row_seconds=0.0)
+        return Distrust(self.total + 1, self.row + 1, self.row_seconds + seconds, problem)
+
+    def persists(self, plan: Plan) -> bool:
+        """Unusable for a whole step time and at least three blocks."""
+        return self.row >= default.MIN_DISTRUST_BLOCKS and self.row_seconds >= plan.step_time
+
+
+def problem_of(plan: Plan, block: Block, overlaps: bool) -> str | None:
+    """Why a block cannot be used; None if it can."""
+    if overlaps or not block.seconds > 0.0:
+        return "its times overlap those of the block before it"
+    if block.candidate is None:
+        return "the candidate's counters are missing"
+    if plan.has_stable and block.stable is None:
+        return "stable's counters are missing"
+    return _bad_counts(plan, "the candidate", block.candidate) or (
+        _bad_counts(plan, "stable", block.stable) if block.stable is not None else None
+    )
+
+
+def _bad_counts(plan: Plan, name: str, arm: ArmBlock) -> str | None:
+    if arm.requests < 0 or arm.errors < 0:
+        return f"a counter of {name} went backwards"
+    for metric in plan.metrics:
+        events = arm.events(metric.name)
+        if events is None:
+            return f"{metric.name} of {name} was not measured"
+        if events < 0:
+            return f"a counter of {name} went backwards"
+        if events > arm.requests:
+            return (
+                f"{name} has more events of {metric.name} ({events}) than requests ({arm.requests})"
+            )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Sequential check that the candidate gets the share of requests that was asked for.
+
+    Two e-processes test "at most w (1 + tolerance)" and "at least w (1 - tolerance)" against
+    shares further out. A share that is really off is harmless to the relative test, which uses
+    the realised one; but an arm that is miscounted is not, and from here they look alike.
+    """
+
+    above: tuple[float, ...] = (0.0,) * len(default.SHARE_MULTIPLES)
+    below: tuple[float, ...] = (0.0,) * len(default.SHARE_MULTIPLES)
+
+    def after(self, plan: Plan, percent: int, candidate: int, stable: int) -> "Share":
+        if not plan.share_tolerance or not plan.has_stable or percent >= 100:
+            return self
+        share = percent / 100.0
+        return Share(
+            _share_gains(self.above, share * (1.0 + plan.share_tolerance), 1.0, candidate, stable),
+            _share_gains(self.below, share * (1.0 - plan.share_tolerance), -1.0, candidate, stable),
+        )
+
+    @property
+    def log_evidence(self) -> float:
+        """Of the worse side."""
+        return max(log_mean_exp(self.above), log_mean_exp(self.below))
+
+    def is_wrong(self) -> bool:
+        return self.log_evidence >= -math.log(default.SHARE_LEVEL / 2.0)
+
+
+def _share_gains(
+    logs: tuple[float, ...], null: float, sign: float, candidate: int, stable: int
+) -> tuple[float, ...]:
+    null = min(null, 0.99)
+    gains = []
+    for x, multiple in zip(logs, default.SHARE_MULTIPLES, strict=True):
+        odds = null / (1.0 - null) * multiple**sign
+        other = odds / (1.0 + odds)
+        gains.append(
+            x + candidate * math.log(other / null) + stable * math.log((1.0 - other) / (1.0 - null))
+        )
+    return tuple(gains)
+
+
+def has_aged(events: int, requests: int, reference_upper: float | None) -> bool:
+    """Whether stable in this rollout is surely worse than its history's upper bound.
+
+    A candidate compared with an arm that is getting worse looks better than it is, so relative
+    certificates are suspended.
+    """
+    if reference_upper is None:
+        return False
+    return rate_lower(events, requests, default.AGEING_CONFIDENCE) > reference_upper

@@ -1,0 +1,297 @@
+"""What a rollout is judged by, worked out once before it starts and then never changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from backendctl.rollout.verdict import parameters as default
+from backendctl.rollout.verdict.history import Reference
+from backendctl.rollout.verdict.processes import rate_upper
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a release may do at most. A latency of None is not judged."""
+
+    error_rate: float
+    """Fraction of requests that may fail, between 0 and 1."""
+    p95_s: float | None = None
+    """Seconds that 5 % of requests may exceed."""
+    p99_s: float | None = None
+    """Seconds that 1 % of requests may exceed."""
+    stable_p99_s: float | None = None
+    """Stable's own p99 in seconds, frozen before the rollout; judged only against stable."""
+    max_ratio: float = default.MAX_RATIO
+    """Times stable's rate of events from which a release counts as bad; above 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A kind of event (a failed or a slow request), and how much its tests count."""
+
+    name: str
+    threshold_s: float | None
+    """Requests slower than this are events; None for errors."""
+    limit: float | None
+    """Most events per request; None where only stable is the measure."""
+    relative_weight: float
+    absolute_weight: float
+    """Shares of alpha for the tests against stable and against the limit."""
+    certified: bool
+    """Whether a pass needs this metric's certificate."""
+    reference_requests: int = 0
+    reference_events: int = 0
+    """Stable's history; no request where there is none."""
+    dispersion: float = 1.0
+    """How bursty stable's events were; 1 is independent."""
+
+    @property
+    def reference_upper(self) -> float | None:
+        """Upper bound of stable's rate in its history; None without history."""
+        if self.reference_requests == 0:
+            return None
+        return rate_upper(
+            self.reference_events, self.reference_requests, default.HISTORY_CONFIDENCE
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What must be shown at one weight. Small weights must show less: they risk less."""
+
+    percent: int
+    """Candidate's share of requests as asked of the gateway."""
+    ratio: float
+    """The candidate must be shown to be better than this many times stable's rate ..."""
+    limits: Mapping[str, float]
+    """... or, by metric, to be under this rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a judgement depends on besides the blocks."""
+
+    steps: tuple[Step, ...]
+    metrics: tuple[Metric, ...]
+    has_stable: bool
+    """False for a first release and after a switch to 100 %: only limits can judge then."""
+    alpha: float
+    beta: float
+    warm_up: float
+    step_time: float
+    deadline: float
+    """Seconds: blocks that begin less than `warm_up` after a shift do not count; a step lasts at
+    least `warm_up + step_time` and at most `deadline`."""
+    min_requests: int
+    speed_limit: float
+    """T, seconds: evidence may rise by log(1/alpha) at most in this time; 0 for no limit."""
+    temper: bool
+    """Whether evidence is divided by the dispersion."""
+    mask_outages: bool
+    """Whether blocks in which stable itself breaks down are left out of tests they would bias."""
+    share_tolerance: float
+    """Relative error of the candidate's share from which counts are distrusted; 0 for no check
+    (sticky sessions, where the share of requests need not follow the weight)."""
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """Metric name -> seconds, for those that count slow requests."""
+        return {m.name: m.threshold_s for m in self.metrics if m.threshold_s is not None}
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of the fail evidence that start with each step; they sum to 1."""
+        count = len(self.steps)
+        if count in default.STEP_SHARES:
+            return default.STEP_SHARES[count]
+        first = default.STEP_SHARES[3][0]
+        return (first, *((1.0 - first) / (count - 1) for _ in range(count - 1)))
+
+
+def steps_for(rps: float) -> tuple[int, ...]:
+    """Candidate percentages for a traffic: 5/25/50 from 50 rps on, 10/50 from 2 rps, else 50."""
+    return next(steps for least, steps in default.STEPS_BY_RPS if rps >= least)
+
+
+def plan_for(
+    limits: Limits,
+    *,
+    steps: Sequence[int] | None = None,
+    rps: float | None = None,
+    reference: Reference | None = None,
+    has_stable: bool = True,
+    warm_up: float = default.WARM_UP,
+    step_time: float = default.STEP_TIME,
+    deadline: float = default.DEADLINE,
+    min_requests: int = default.MIN_REQUESTS,
+    alpha: float = default.ALPHA,
+    beta: float = default.BETA,
+    weights: Mapping[str, tuple[float, float]] = default.FAIL_WEIGHTS,
+    speed_limit: float | None = None,
+    temper: bool = True,
+    mask_outages: bool = True,
+    share_tolerance: float = default.SHARE_TOLERANCE,
+) -> Plan:
+    """Work out a plan.
+
+    `steps` are candidate percentages, rising; by default `steps_for(rps)`, or 100 without a
+    stable arm. `rps` is the service's present traffic in requests per second, if known.
+    The speed limit T is the step time, at most 60 s: shorter steps judge faster and are that much
+    easier deceived by a burst. With steps of 8 s a release whose every request fails is convicted
+    in about 10 s, and so may be a good one that is hit by an outage of its own for 10 s.
+
+    Raises ValueError for numbers that make no sense.
+    """
+    percents = (
+        tuple(steps) if steps is not None else (steps_for(rps or 0.0) if has_stable else (100,))
+    )
+    _check(percents, limits, warm_up, step_time, deadline, alpha, beta)
+    metrics = _metrics(limits, weights, has_stable, reference)
+    return Plan(
+        steps=_graded(percents, limits.max_ratio, metrics, rps, step_time),
+        metrics=metrics,
+        has_stable=has_stable,
+        alpha=alpha,
+        beta=beta,
+        warm_up=warm_up,
+        step_time=step_time,
+        deadline=deadline,
+        min_requests=min_requests,
+        speed_limit=min(step_time, default.SLOWEST_CONVICTION)
+        if speed_limit is None
+        else speed_limit,
+        temper=temper,
+        mask_outages=mask_outages,
+        share_tolerance=share_tolerance,
+    )
+
+
+def _check(
+    percents: tuple[int, ...],
+    limits: Limits,
+    warm_up: float,
+    step_time: float,
+    deadline: float,
+    alpha: float,
+    beta: float,
+) -> None:
+    rising = all(a < b for a, b in pairwise(percents))
+    if not percents or not rising or percents[0] < 1 or percents[-1] > 100:
+        raise ValueError(f"steps must rise within 1..100: {percents}")
+    if not 0.0 < limits.error_rate < 1.0:
+        raise ValueError(f"the limit of errors must be between 0 and 1: {limits.error_rate}")
+    if limits.max_ratio <= 1.0:
+        raise ValueError(f"max_ratio must be above 1: {limits.max_ratio}")
+    if not (0.0 < alpha < 1.0 and 0.0 < beta < 1.0):
+        raise ValueError(f"alpha and beta must be between 0 and 1: {alpha}, {beta}")
+    if warm_up < 0.0 or step_time < 0.0 or deadline < warm_up + step_time:
+        raise ValueError(
+            f"{warm_up} s of warm-up and {step_time} s do not fit a step's deadline of {deadline} s"
+        )
+
+
+def _metrics(
+    limits: Limits,
+    weights: Mapping[str, tuple[float, float]],
+    has_stable: bool,
+    reference: Reference | None,
+) -> tuple[Metric, ...]:
+    watched: list[tuple[str, float | None, float | None]] = [
+        (default.ERRORS, None, limits.error_rate)
+    ]
+    if limits.p95_s is not None:
+        watched.append((default.SLO_P95, limits.p95_s, 0.05))
+    if limits.p99_s is not None:
+        watched.append((default.SLO_P99, limits.p99_s, 0.01))
+    if limits.stable_p99_s is not None and has_stable:
+        watched.append((default.STABLE_P99, limits.stable_p99_s, None))
+    shares = {
+        name: (weights[name][0] if has_stable else 0.0, weights[name][1])
+        for name, _, _ in watched
+        if name in weights
+    }
+    whole = sum(a + b for a, b in shares.values())
+    if whole <= 0.0:
+        raise ValueError(f"no test has a weight: {dict(weights)}")
+    known = reference.events if reference else {}
+    return tuple(
+        Metric(
+            name=name,
+            threshold_s=threshold,
+            limit=limit,
+            relative_weight=shares[name][0] / whole,
+            absolute_weight=shares[name][1] / whole,
+            certified=limit is not None,
+            reference_requests=reference.requests if reference and name in known else 0,
+            reference_events=known.get(name, 0),
+            dispersion=reference.dispersion.get(name, 1.0) if reference else 1.0,
+        )
+        for name, threshold, limit in watched
+        if name in shares
+    )
+
+
+def _graded(
+    percents: tuple[int, ...],
+    max_ratio: float,
+    metrics: tuple[Metric, ...],
+    rps: float | None,
+    step_time: float,
+) -> tuple[Step, ...]:
+    """rho_bad,k = 1 + (max_ratio - 1) max(1, 0.5 / w_k), so 11/3/2 at 5/25/50 %; the last step
+    always asks for `max_ratio`. Limits are scaled by the same factor."""
+    budget = default.CERTIFY_BUDGET_STEPS * min(step_time, default.SLOWEST_CONVICTION)
+    last = (rps or 0.0) * percents[-1] / 100.0 * budget
+    shown = {m.name: _shown_limit(m, last) for m in metrics if m.limit is not None}
+    steps = []
+    for percent in percents:
+        ease = 1.0 if percent == percents[-1] else max(1.0, 50.0 / percent)
+        ratio = 1.0 + (max_ratio - 1.0) * ease
+        limits = {
+            name: min(limit * ratio / max_ratio, default.HIGHEST_RATE)
+            for name, limit in shown.items()
+        }
+        steps.append(Step(percent, ratio, limits))
+    return tuple(steps)
+
+
+def _shown_limit(metric: Metric, last_requests: float) -> float:
+    """L* = min(L, max(10 p_ref, L / 10, 3.8 / requests at the last step)).
+
+    A service that hardly ever fails is held to a multiple of that, not to its full limit, as far
+    as traffic can show it; without history or known traffic the limit itself holds.
+    """
+    if metric.limit is None:
+        raise ValueError(f"{metric.name} has no limit")
+    reference = metric.reference_upper
+    if reference is None or last_requests <= 0.0:
+        return metric.limit
+    return min(
+        metric.limit,
+        max(
+            default.STABLE_MARGIN * reference,
+            default.LIMIT_FLOOR * metric.limit,
+            default.FLAWLESS / last_requests,
+        ),
+    )
+
+
+@cache
+def fail_rates(limit: float) -> tuple[float, ...]:
+    """Rates that the absolute test looks for; always at least one above the limit."""
+    highest = max(default.HIGHEST_RATE, (1.0 + limit) / 2.0)
+    rates = sorted({min(limit * multiple, highest) for multiple in default.FAIL_MULTIPLES})
+    return tuple(rates)
+
+
+@cache
+def certify_rates(limit: float) -> tuple[float, ...]:
+    """Rates that the absolute certificate looks for."""
+    return tuple(limit * multiple for multiple in default.CERTIFY_MULTIPLES)
+
+
+@cache
+def certify_ratios(ratio: float) -> tuple[float, ...]:
+    """Ratios that the relative certificate looks for."""
+    return tuple(ratio * multiple for multiple in default.CERTIFY_RATIOS)
