@@ -7,50 +7,9 @@ the same evidence and the same judgements bit for bit.
 from dataclasses import dataclass, replace
 
 from backendctl.rollout.verdict import guards
-from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock, Block
-from backendctl.rollout.verdict.plan import (
-    Metric,
-    Plan,
-    Step,
-    certify_rates,
-    certify_ratios,
-    fail_rates,
-)
-from backendctl.rollout.verdict.processes import absolute_gains, relative_gains
-
-Logs = tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """Fail evidence since the start of one step: log E for each point of the grids."""
-
-    relative: Logs
-    absolute: Logs
-    relative_raw: Logs
-    """Without the speed limit."""
-    absolute_raw: Logs
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """Evidence of one metric. All log E are tempered: divided by the dispersion."""
-
-    candidate: int
-    stable: int
-    """Events that counted in this step."""
-    fail: tuple[Fail, ...]
-    """One entry for each step begun so far."""
-    stable_absolute: Logs
-    """Of stable against the limit, over the whole rollout."""
-    certify_relative: Logs
-    certify_absolute: Logs
-    """Of this step only."""
-    dispersion: guards.Dispersion
-    background: guards.Background
-    masked: int
-    """Blocks of this step taken for an outage of both arms."""
+from backendctl.rollout.verdict.plan import Plan
+from backendctl.rollout.verdict.track import Track, begin_track, begin_track_step, update_track
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +39,7 @@ class Evidence:
 
 def begin(plan: Plan) -> Evidence:
     """Nothing seen yet. `begin_step` comes next, then blocks."""
-    tracks = tuple(
-        Track(
-            candidate=0,
-            stable=0,
-            fail=(),
-            stable_absolute=(0.0,) * (len(fail_rates(m.limit)) if m.limit is not None else 0),
-            certify_relative=(),
-            certify_absolute=(),
-            dispersion=guards.unseen(m.dispersion if plan.temper else 1.0),
-            background=guards.Background(m.reference_requests, m.reference_events),
-            masked=0,
-        )
-        for m in plan.metrics
-    )
+    tracks = tuple(begin_track(metric, plan.temper) for metric in plan.metrics)
     return Evidence(
         step=-1,
         began=None,
@@ -119,7 +65,7 @@ def begin_step(plan: Plan, evidence: Evidence, step: int, at: float | None = Non
     if step != evidence.step + 1 or step >= len(plan.steps):
         raise ValueError(f"step {step} does not follow step {evidence.step} of {len(plan.steps)}")
     tracks = tuple(
-        _begin_track(metric, track)
+        begin_track_step(metric, track)
         for metric, track in zip(plan.metrics, evidence.tracks, strict=True)
     )
     return replace(
@@ -134,25 +80,6 @@ def begin_step(plan: Plan, evidence: Evidence, step: int, at: float | None = Non
         warming=0,
         distrust=guards.Distrust(),
         share=guards.Share(),
-    )
-
-
-def _begin_track(metric: Metric, track: Track) -> Track:
-    ratios = (0.0,) * len(default.FAIL_RATIOS)
-    rates: Logs = ()
-    certify: Logs = ()
-    if metric.limit is not None:
-        rates = (0.0,) * len(fail_rates(metric.limit))
-        certify = (0.0,) * len(default.CERTIFY_MULTIPLES)
-    return replace(
-        track,
-        candidate=0,
-        stable=0,
-        fail=(*track.fail, Fail(ratios, rates, ratios, rates)),
-        certify_relative=(0.0,) * len(default.CERTIFY_RATIOS) if metric.certified else (),
-        certify_absolute=certify,
-        dispersion=track.dispersion.begin_step(),
-        masked=0,
     )
 
 
@@ -183,8 +110,9 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
     assert candidate is not None  # noqa: S101 (problem_of has seen to it)
     if stable is None or not plan.has_stable:
         stable = ArmBlock(0, 0)
+    step = plan.steps[evidence.step]
     tracks = tuple(
-        _update_track(plan, metric, track, plan.steps[evidence.step], candidate, stable, block)
+        update_track(plan, metric, track, step, candidate, stable, block.seconds)
         for metric, track in zip(plan.metrics, evidence.tracks, strict=True)
     )
     return replace(
@@ -193,99 +121,5 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         candidate=evidence.candidate + candidate.requests,
         stable=evidence.stable + stable.requests,
         counted=evidence.counted + block.seconds,
-        share=evidence.share.after(
-            plan, plan.steps[evidence.step].percent, candidate.requests, stable.requests
-        ),
+        share=evidence.share.after(plan, step.percent, candidate.requests, stable.requests),
     )
-
-
-def _update_track(
-    plan: Plan,
-    metric: Metric,
-    track: Track,
-    step: Step,
-    candidate: ArmBlock,
-    stable: ArmBlock,
-    block: Block,
-) -> Track:
-    hits, stable_hits = candidate.events(metric.name) or 0, stable.events(metric.name) or 0
-    requests = candidate.requests + stable.requests
-    share = candidate.requests / requests if requests else 0.0
-    dispersion = track.dispersion
-    if plan.temper:
-        trials = hits + stable_hits if plan.has_stable else candidate.requests
-        dispersion = dispersion.after(metric.dispersion, hits, trials)
-    outage = plan.mask_outages and track.background.is_outage(
-        stable.requests, stable_hits, dispersion.peak
-    )
-    pace = _Pace(dispersion.value, track.dispersion.peak / dispersion.peak, _cap(plan, block))
-
-    against_stable = relative_gains(hits, stable_hits, share, default.FAIL_RATIOS, 1.0)
-    against_limit: Logs = ()
-    certify_relative, certify_absolute = track.certify_relative, track.certify_absolute
-    stable_absolute = track.stable_absolute
-    if metric.limit is not None:
-        rates = fail_rates(metric.limit)
-        against_limit = absolute_gains(hits, candidate.requests, rates, metric.limit)
-        stable_absolute = pace.raw(
-            stable_absolute, absolute_gains(stable_hits, stable.requests, rates, metric.limit)
-        )
-        limit = step.limits[metric.name]
-        certify_absolute = pace.raw(
-            certify_absolute,
-            absolute_gains(hits, candidate.requests, certify_rates(limit), limit),
-        )
-        gains = relative_gains(hits, stable_hits, share, certify_ratios(step.ratio), step.ratio)
-        certify_relative = pace.raw(certify_relative, None if outage else gains)
-    limited = None if outage else against_limit
-    fail = tuple(
-        Fail(
-            relative=pace.limited(part.relative, against_stable),
-            absolute=pace.limited(part.absolute, limited),
-            relative_raw=pace.raw(part.relative_raw, against_stable),
-            absolute_raw=pace.raw(part.absolute_raw, limited),
-        )
-        for part in track.fail
-    )
-    return Track(
-        candidate=track.candidate + hits,
-        stable=track.stable + stable_hits,
-        fail=fail,
-        stable_absolute=stable_absolute,
-        certify_relative=certify_relative,
-        certify_absolute=certify_absolute,
-        dispersion=dispersion,
-        background=track.background
-        if outage
-        else track.background.after(stable.requests, stable_hits),
-        masked=track.masked + (1 if outage else 0),
-    )
-
-
-def _cap(plan: Plan, block: Block) -> float:
-    return guards.most_gain(plan.alpha, plan.speed_limit, block.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pace:
-    """How gains of this block are tempered and limited before they are added."""
-
-    dispersion: float
-    rescale: float
-    """Former over present highest dispersion: what was added too eagerly is taken back."""
-    cap: float
-
-    def raw(self, logs: Logs, gains: Logs | None) -> Logs:
-        if gains is None:
-            return logs if self.rescale == 1.0 else tuple(x * self.rescale for x in logs)
-        return tuple(
-            x * self.rescale + gain / self.dispersion for x, gain in zip(logs, gains, strict=True)
-        )
-
-    def limited(self, logs: Logs, gains: Logs | None) -> Logs:
-        if gains is None:
-            return self.raw(logs, None)
-        return tuple(
-            x * self.rescale + min(gain / self.dispersion, self.cap)
-            for x, gain in zip(logs, gains, strict=True)
-        )

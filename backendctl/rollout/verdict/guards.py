@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock, Block
 from backendctl.rollout.verdict.plan import Plan
-from backendctl.rollout.verdict.processes import log_mean_exp, rate_lower
+from backendctl.rollout.verdict.processes import Logs, log_mean_exp, rate_lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,20 @@ def unseen(floor: float) -> Dispersion:
     return Dispersion(value=max(1.0, floor), peak=max(1.0, floor))
 
 
-def most_gain(alpha: float, speed_limit: float, seconds: float) -> float:
-    """Most that log E of one grid point may rise in a block: log(1/alpha) seconds / T."""
-    return math.inf if speed_limit <= 0.0 else -math.log(alpha) * seconds / speed_limit
+def limit_speed(plan: Plan, credit: float, seconds: float, gains: Logs) -> tuple[Logs, float]:
+    """(gains no larger than the speed limit allows, credit left after them).
+
+    log E may rise by log(1/alpha) in T seconds. What quiet blocks leave over is saved, up to a
+    third of that, so that rare single events count in full and only bursts are slowed down. The
+    cap is fixed before the block is seen, so a capped process is still a supermartingale.
+    """
+    if plan.speed_limit <= 0.0:
+        return gains, 0.0
+    nats = -math.log(plan.alpha)
+    earned = nats * seconds / plan.speed_limit
+    cap = min(credit + earned, max(earned, nats * default.SPEED_CREDIT))
+    spent = min(cap, max(0.0, *gains)) if gains else 0.0
+    return tuple(min(gain, cap) for gain in gains), cap - spent
 
 
 @dataclass(frozen=True, slots=True)

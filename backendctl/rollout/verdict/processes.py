@@ -28,6 +28,10 @@ NEVER = -1e15
 """Stands for log 0: finite, so that it survives JSON and sums, and beyond any real evidence."""
 
 
+Logs = tuple[float, ...]
+"""log E for each point of a grid."""
+
+
 def log(x: float) -> float:
     """Natural logarithm with a finite value at 0."""
     return math.log(x) if x > 0.0 else NEVER

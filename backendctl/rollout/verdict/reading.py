@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 
 from backendctl.rollout.verdict import parameters as default
-from backendctl.rollout.verdict.evidence import Evidence, Fail, Track
+from backendctl.rollout.verdict.evidence import Evidence
 from backendctl.rollout.verdict.guards import has_aged
 from backendctl.rollout.verdict.plan import Metric, Plan
 from backendctl.rollout.verdict.processes import NEVER, log, log_mean_exp, log_sum_exp
+from backendctl.rollout.verdict.track import Fail, Track
 
 
 @dataclass(frozen=True, slots=True)
