@@ -49,6 +49,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     # scaffold
     "scaffold.not-empty": (Exit.USAGE, "the folder already holds files"),
     "scaffold.answer": (Exit.USAGE, "an answer is missing or not accepted"),
+    "scaffold.conflicts": (Exit.HELD, "files were there already; the new ones stand beside them"),
     "scaffold.unrecognised": (Exit.USAGE, "the repository's kind was not recognised"),
     # machine and platform
     "missing.extra": (Exit.MISSING, "an optional part of backendctl is not installed"),

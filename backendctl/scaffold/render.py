@@ -1,0 +1,85 @@
+"""Answers and a template to files. Pure, but for reading the template."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from backendctl.scaffold.questions import NEW_QUESTIONS, Answers
+from backendctl.shipped import shipped
+
+TEMPLATE = "service"
+TEMPLATE_VERSION = 1
+"""Raised with every change that a generated repository could want to have merged in."""
+
+Files = Mapping[PurePosixPath, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a template makes of a set of answers."""
+
+    files: Files
+    version: int
+
+
+def render_service(answers: Answers) -> Rendered:
+    """The generated repository, without the record of how it was made."""
+    root = shipped("templates") / TEMPLATE
+    environment = _environment()
+    context = _context(answers)
+    files = {}
+    for source in sorted(root.rglob("*")):
+        if source.is_dir() or "__pycache__" in source.parts:
+            continue
+        target = _target(source.relative_to(root), str(answers["resource"]))
+        body = source.read_bytes()
+        if source.suffix == ".jinja":
+            body = environment.from_string(body.decode()).render(context).encode()
+        files[target] = body
+    return Rendered(files, TEMPLATE_VERSION)
+
+
+def _target(source: Path, plural: str) -> PurePosixPath:
+    """`dot_x` becomes `.x` (or it would act in our own repository); `.jinja` goes."""
+    parts = [
+        f".{part.removeprefix('dot_')}" if part.startswith("dot_") else part
+        for part in source.parts
+    ]
+    path = PurePosixPath(*parts)
+    name = path.name.removesuffix(".jinja").replace("__plural__", plural)
+    return path.with_name(name) if path.name != name else path
+
+
+def _context(answers: Answers) -> dict[str, Any]:
+    plural, singular = str(answers["resource"]), str(answers["singular"])
+    typed = {q.key: q.show(answers[q.key]) for q in NEW_QUESTIONS if q.key in answers}
+    return {
+        **typed,
+        "plural": plural,
+        "singular": singular,
+        "Singular": "".join(part.capitalize() for part in singular.split("_")),
+        "plural_words": plural.replace("_", " "),
+        "singular_words": singular.replace("_", " "),
+        "path": plural.replace("_", "-"),
+        "regimes": answers.get("compliance", ()),
+    }
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - it renders source code, not HTML
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
+    )
+    environment.filters["sort_lines"] = _sort_lines
+    return environment
+
+
+def _sort_lines(block: str) -> str:
+    """Imports in the order that linters want, wherever the resource's name falls in it."""
+    return "\n".join(sorted(block.splitlines(), key=_import_key)) + "\n"
+
+
+def _import_key(line: str) -> tuple[str, ...]:
+    return tuple(line.split(" import ")[0].removeprefix("from ").split("."))

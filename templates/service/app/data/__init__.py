@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey. The only layer that knows SQL and keys."""

@@ -1,0 +1,1 @@
+"""What the service does: transactions, cache, rules that need both."""
