@@ -156,6 +156,8 @@ class Rollout(_Part):
     drain_deadline: float = 30.0
     migrate_deadline: float = 600.0
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
+    hold: float = 14400.0
+    """Seconds a held rollout waits for a person before it is undone."""
     max_ratio: float = 2.0
     """The error ratio candidate / stable from which a release counts as bad (rho_bad)."""
 
@@ -163,6 +165,13 @@ class Rollout(_Part):
 class Tenancy(_Part):
     model: str = "single"
     """single | pooled | siloed"""
+
+
+class LoadTest(_Part):
+    paths: tuple[str, ...] = ()
+    """GET these instead of what the OpenAPI document describes."""
+    locustfile: str = ""
+    """The project's own users for the closed loop; `loadtests/locustfile.py` if that exists."""
 
 
 class Spec(_Part):
@@ -181,5 +190,6 @@ class Spec(_Part):
     on_call: OnCall = OnCall()
     rollout: Rollout = Rollout()
     tenancy: Tenancy = Tenancy()
+    loadtest: LoadTest = LoadTest()
     environments: Mapping[str, Environment]
     """By name; `local` is always there."""
