@@ -2,11 +2,12 @@
 
 import contextlib
 import http.client
-import socket
 import xmlrpc.client
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from backendctl.platforms.local.unix_http import UnixConnection
 
 BAD_NAME = 10
 ALREADY_STARTED = 60
@@ -23,24 +24,13 @@ class SupervisorGoneError(Exception):
     """Nobody answers on the socket."""
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
-        self._path = str(path)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 class _Transport(xmlrpc.client.Transport):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
 
     def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002
-        return _Connection(self._path)
+        return UnixConnection(self._path, _TIMEOUT)
 
 
 class SupervisorRpc:

@@ -1,0 +1,97 @@
+"""The gateway's process: Envoy, whose whole state is in the files of its folder.
+
+bootstrap.json   what it starts with
+xds/             watched: clusters.json, routes.json; changed only by rename
+new/             where the next version of those is written
+"""
+
+import json
+import os
+from pathlib import Path
+
+from backendctl.platforms.local.binaries import envoy_binary
+from backendctl.platforms.local.envoy_config import DRAIN_SECONDS, bootstrap, clusters, route_table
+from backendctl.platforms.local.files import atomic_write, make_folder
+from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.supervisor import Program
+
+GATEWAY = "gateway"
+_STOP_GRACE = 10.0
+
+
+class GatewayFiles:
+    """The files that Envoy serves from."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._folder = layout.gateway
+
+    @property
+    def bootstrap(self) -> Path:
+        return self._folder / "bootstrap.json"
+
+    @property
+    def clusters(self) -> Path:
+        return self._folder / "xds" / "clusters.json"
+
+    @property
+    def routes(self) -> Path:
+        return self._folder / "xds" / "routes.json"
+
+    @property
+    def scratch(self) -> Path:
+        """Outside the watched folder: only the rename may be seen."""
+        return self._folder / "new"
+
+    @property
+    def lock(self) -> Path:
+        return self._folder / "lock"
+
+    def create(self) -> None:
+        """Make the folders and, where there are none yet, files that serve no release."""
+        make_folder(self.clusters.parent)
+        make_folder(self.scratch)
+        if not self.clusters.exists():
+            self.write(self.clusters, clusters({}, (), version="0"))
+        if not self.routes.exists():
+            self.write(self.routes, route_table(None, version="0"))
+
+    def write(self, path: Path, body: object) -> None:
+        """Replace a file so that Envoy sees all of it or nothing.
+
+        Raises BackendctlError `platform.disk-full`, `platform.permission`.
+        """
+        text = json.dumps(body, indent=1).encode()
+        atomic_write(path, text, scratch=self.scratch)
+
+
+def gateway_program(layout: Layout, port: int) -> Program:
+    """Write what Envoy starts with and say how to run it.
+
+    Raises BackendctlError `platform.unsupported`, `missing.extra`, `platform.disk-full`,
+    `platform.permission`.
+    """
+    files = GatewayFiles(layout)
+    files.create()
+    settings = bootstrap(
+        port=port,
+        admin_socket=layout.admin_socket,
+        clusters_file=files.clusters,
+        routes_file=files.routes,
+        node=layout.environment,
+    )
+    body = json.dumps(settings, indent=1).encode()
+    if not files.bootstrap.exists() or files.bootstrap.read_bytes() != body:
+        atomic_write(files.bootstrap, body)
+    argv = (
+        str(envoy_binary()),
+        "--config-path",
+        str(files.bootstrap),
+        "--disable-hot-restart",
+        "--concurrency",
+        str(min(2, os.cpu_count() or 1)),
+        "--log-level",
+        "warning",
+        "--drain-time-s",
+        str(DRAIN_SECONDS),
+    )
+    return Program(GATEWAY, argv, layout.gateway, stop_grace=_STOP_GRACE)
