@@ -7,16 +7,26 @@ new/             where the next version of those is written
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from backendctl.platforms.local.binaries import envoy_binary
-from backendctl.platforms.local.envoy_config import DRAIN_SECONDS, bootstrap, clusters, route_table
+from backendctl.platforms.local.envoy_admin import EnvoyAdmin
+from backendctl.platforms.local.envoy_config import (
+    DRAIN_SECONDS,
+    HOST,
+    bootstrap,
+    clusters,
+    route_table,
+)
 from backendctl.platforms.local.files import atomic_write, make_folder
 from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.server import OnLine
 from backendctl.platforms.local.supervisor import Program
 
 GATEWAY = "gateway"
 _STOP_GRACE = 10.0
+_MOST_THREADS = 2
 
 
 class GatewayFiles:
@@ -64,34 +74,39 @@ class GatewayFiles:
         atomic_write(path, text, scratch=self.scratch)
 
 
-def gateway_program(layout: Layout, port: int) -> Program:
-    """Write what Envoy starts with and say how to run it.
+class Gateway:
+    """The gateway of an environment, as one of its servers."""
 
-    Raises BackendctlError `platform.unsupported`, `missing.extra`, `platform.disk-full`,
-    `platform.permission`.
-    """
-    files = GatewayFiles(layout)
-    files.create()
-    settings = bootstrap(
-        port=port,
-        admin_socket=layout.admin_socket,
-        clusters_file=files.clusters,
-        routes_file=files.routes,
-        node=layout.environment,
-    )
-    body = json.dumps(settings, indent=1).encode()
-    if not files.bootstrap.exists() or files.bootstrap.read_bytes() != body:
-        atomic_write(files.bootstrap, body)
-    argv = (
-        str(envoy_binary()),
-        "--config-path",
-        str(files.bootstrap),
-        "--disable-hot-restart",
-        "--concurrency",
-        str(min(2, os.cpu_count() or 1)),
-        "--log-level",
-        "warning",
-        "--drain-time-s",
-        str(DRAIN_SECONDS),
-    )
-    return Program(GATEWAY, argv, layout.gateway, stop_grace=_STOP_GRACE)
+    name = GATEWAY
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def prepare(self, port: int, on_line: OnLine) -> Program:  # noqa: ARG002 - nothing takes long
+        files = GatewayFiles(self._layout)
+        files.create()
+        settings = bootstrap(
+            port=port,
+            admin_socket=self._layout.admin_socket,
+            clusters_file=files.clusters,
+            routes_file=files.routes,
+            node=self._layout.environment,
+        )
+        body = json.dumps(settings, indent=1).encode()
+        if not files.bootstrap.exists() or files.bootstrap.read_bytes() != body:
+            atomic_write(files.bootstrap, body)
+        argv = (
+            *(str(envoy_binary()), "--config-path", str(files.bootstrap), "--disable-hot-restart"),
+            *("--concurrency", str(min(_MOST_THREADS, os.cpu_count() or 1))),
+            *("--log-level", "warning", "--drain-time-s", str(DRAIN_SECONDS)),
+        )
+        return Program(self.name, argv, self._layout.gateway, stop_grace=_STOP_GRACE)
+
+    def ready(self, port: int) -> bool:  # noqa: ARG002 - the admin socket says it
+        return EnvoyAdmin(self._layout.admin_socket).ready()
+
+    def address(self, port: int) -> str:
+        return f"http://{HOST}:{port}"
+
+    def bindings(self, port: int) -> Mapping[str, str]:  # noqa: ARG002 - the service needs none
+        return {}

@@ -133,8 +133,7 @@ def adopt(record: dict[str, Any], stop_signal: int) -> int:
 def become(program: dict[str, Any], record_path: str) -> None:
     """Replace this process by the program. Returns only by an exception."""
     os.umask(0o077)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
+    os.dup2(os.open(program.get("input") or os.devnull, os.O_RDONLY), 0)
     if program.get("log"):
         log = os.open(program["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)

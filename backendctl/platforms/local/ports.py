@@ -84,15 +84,17 @@ class Ports:
 
     def _is_ours(self, port: int) -> bool:
         """Whether a program that this environment started listens there."""
-        records = self._layout.run.glob(f"*{launch.RECORD_SUFFIX}")
-        groups = {
-            record["pid"]
-            for record in (launch.read_record(str(path)) for path in records)
-            if launch.lives(record)
-        }
+        records = [
+            launch.read_record(str(path))
+            for path in self._layout.run.glob(f"*{launch.RECORD_SUFFIX}")
+        ]
+        leaders = {record["pid"] for record in records if launch.lives(record)}
+        if any(_listens(pid, port) for pid in leaders):
+            return True
+        # Then perhaps one of their children; asking about all processes takes longer.
         pid = listener(port)
         try:
-            return pid is not None and os.getpgid(pid) in groups
+            return pid is not None and os.getpgid(pid) in leaders
         except ProcessLookupError:
             return False
 
@@ -122,6 +124,16 @@ def listener(port: int) -> int | None:
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
             return int(connection.pid) if connection.pid else None
     return None
+
+
+def _listens(pid: int, port: int) -> bool:
+    import psutil
+
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
 
 
 def holder(port: int) -> str:

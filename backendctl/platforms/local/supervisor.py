@@ -304,6 +304,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=0o077,
                 env=_supervisord_environment(),
             )
         finally:
@@ -356,7 +357,6 @@ def configuration(layout: Layout, programs: Mapping[str, Mapping[str, Any]]) -> 
         "[supervisord]",
         "nodaemon = true",
         "silent = true",
-        "umask = 077",
         "logfile = logs/supervisord.log",
         "logfile_maxbytes = 1MB",
         "logfile_backups = 1",

@@ -1,0 +1,149 @@
+"""The servers a local environment stands on: started together, by what `backend.toml` asks for.
+
+The variables a process of the service finds (only those of servers that were asked for):
+
+| variable | meaning |
+|---|---|
+| `DATABASE_URL` | `postgresql://user:password@127.0.0.1:port/database` |
+| `REDIS_URL`, `CACHE_URL` | the same cache under both usual names |
+| `AUTH_ISSUER`, `AUTH_AUDIENCE` | what a token's `iss` and `aud` must be |
+| `AUTH_JWKS_URL` | where the keys are that verify it |
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import OnLine, ServiceStatus
+from backendctl.platforms.local.gateway import Gateway
+from backendctl.platforms.local.issuer import Issuer
+from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.ports import Ports
+from backendctl.platforms.local.postgres import Postgres
+from backendctl.platforms.local.server import Server
+from backendctl.platforms.local.supervisor import ProgramState, Supervisor
+from backendctl.platforms.local.valkey import Valkey
+from backendctl.spec.model import Environment, Spec
+
+_READY_DEADLINE = 60.0
+"""Seconds; PostgreSQL may have to replay what a crash left."""
+_HOPELESS_RESTARTS = 3
+_POLL = 0.02
+_LOG_LINES = 6
+
+
+class LocalFoundation:
+    """The Foundation of `platforms/base.py` on this machine."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        spec: Spec,
+        environment: Environment,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        self._layout = layout
+        self._supervisor = supervisor or Supervisor(layout.home)
+        self._fixed = {Gateway.name: environment.port}
+        self._servers = servers(layout, spec)
+
+    def ensure(self, on_line: OnLine) -> None:
+        """Raises BackendctlError `missing.server` with the log's last lines when one does not
+        start, `platform.port-taken`, `platform.unsupported`, `platform.disk-full`,
+        `platform.permission`, `missing.extra`."""
+        self._layout.create()
+        self._supervisor.ensure()
+        one_at_a_time = threading.Lock()
+
+        def say(line: str) -> None:
+            with one_at_a_time:
+                on_line(line)
+
+        with ThreadPoolExecutor(len(self._servers)) as pool:
+            running = [pool.submit(self._bring_up, server, say) for server in self._servers]
+        for future in running:
+            future.result()
+
+    def stop(self, purge: bool = False) -> None:
+        self._supervisor.shutdown()
+        if not purge:
+            return
+        shutil.rmtree(self._layout.home, ignore_errors=False)
+        if {path.name for path in self._layout.state.iterdir()} <= {".gitignore"}:
+            shutil.rmtree(self._layout.state)
+
+    def status(self) -> Sequence[ServiceStatus]:
+        ports = Ports(self._layout)
+        programs = self._supervisor.programs()
+        found = []
+        for server in self._servers:
+            port = ports.assigned(server.name)
+            program = programs.get(server.name)
+            running = port is not None and program is not None and program.pid is not None
+            ready = running and port is not None and server.ready(port)
+            detail = "" if ready else "not started" if program is None else program.detail
+            found.append(
+                ServiceStatus(server.name, ready, server.address(port) if port else "", detail)
+            )
+        return found
+
+    def bindings(self) -> Mapping[str, str]:
+        ports = Ports(self._layout)
+        found: dict[str, str] = {}
+        for server in self._servers:
+            port = ports.assigned(server.name)
+            if port is None:
+                raise BackendctlError(
+                    "missing.environment",
+                    f"the environment {self._layout.environment} was never up",
+                    cause=f"its {server.name} has no port yet",
+                    next=("backendctl up",),
+                )
+            found |= server.bindings(port)
+        return found
+
+    def _bring_up(self, server: Server, on_line: OnLine) -> None:
+        began = time.monotonic()
+        port = Ports(self._layout, on_line).assign(server.name, self._fixed.get(server.name))
+        self._supervisor.start(server.prepare(port, on_line))
+        at_once = True
+        while not server.ready(port):
+            at_once = False
+            status = self._supervisor.status(server.name)
+            restarts = status.restarts if status else 0
+            late = time.monotonic() - began > _READY_DEADLINE
+            if late or restarts >= _HOPELESS_RESTARTS or status is None:
+                raise self._does_not_start(server, late)
+            if status.state is ProgramState.FATAL:
+                raise self._does_not_start(server, late)
+            time.sleep(_POLL)
+        if not at_once:
+            seconds = time.monotonic() - began
+            on_line(f"{server.name}: ready at {server.address(port)} ({seconds:.1f} s)")
+
+    def _does_not_start(self, server: Server, late: bool) -> BackendctlError:
+        log = self._layout.logs / f"{server.name}.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        what = f"does not answer after {_READY_DEADLINE:.0f} s" if late else "does not stay up"
+        return BackendctlError(
+            "missing.server",
+            f"{server.name} {what}",
+            cause="\n".join(lines[-_LOG_LINES:]),
+            state="its data is untouched; the other servers were left as they are",
+            next=(f"backendctl logs {server.name}", "backendctl doctor"),
+        )
+
+
+def servers(layout: Layout, spec: Spec) -> tuple[Server, ...]:
+    """The servers that the spec asks for."""
+    wanted: list[Server] = [Gateway(layout)]
+    if spec.data.engine == "postgresql":
+        wanted.append(Postgres(layout))
+    if spec.cache.engine == "valkey":
+        wanted.append(Valkey(layout))
+    if spec.auth.issuer:
+        wanted.append(Issuer(layout, spec.auth.audience))
+    return tuple(wanted)
