@@ -36,7 +36,7 @@ class Ports:
         with self._remembered() as known:
             former = known.get(name)
             port = fixed or former
-            if port is not None and (is_free(port) or self._is_ours(port)):
+            if port is not None and (is_free(port) or self._is_ours(port, name)):
                 known[name] = port
                 return port
             if fixed is not None:
@@ -82,16 +82,15 @@ class Ports:
         except FileNotFoundError:
             return {}
 
-    def _is_ours(self, port: int) -> bool:
-        """Whether a program that this environment started listens there."""
-        records = [
-            launch.read_record(str(path))
-            for path in self._layout.run.glob(f"*{launch.RECORD_SUFFIX}")
-        ]
-        leaders = {record["pid"] for record in records if launch.lives(record)}
-        if any(_listens(pid, port) for pid in leaders):
+    def _is_ours(self, port: int, name: str) -> bool:
+        """Whether a program that this environment started, probably `name`, listens there."""
+        record = launch.read_record(str(self._layout.run / f"{name}{launch.RECORD_SUFFIX}"))
+        if launch.lives(record) and _listens(record["pid"], port):
             return True
-        # Then perhaps one of their children; asking about all processes takes longer.
+        # Then one of its children, or another program's; asking about all takes longer.
+        paths = self._layout.run.glob(f"*{launch.RECORD_SUFFIX}")
+        records = [launch.read_record(str(path)) for path in paths]
+        leaders = {record["pid"] for record in records if launch.lives(record)}
         pid = listener(port)
         try:
             return pid is not None and os.getpgid(pid) in leaders
