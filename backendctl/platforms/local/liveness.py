@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_PROC = Path("/proc")
+from backendctl.platforms.local import launch
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +12,9 @@ class ProcessMark:
     """One process of one boot of this machine, never to be mistaken for another."""
 
     pid: int
-    started: str
-    """When it started. On Linux in clock ticks since the boot, because the wall clock (and what
-    psutil derives from it) moves when the clock is set; elsewhere psutil's creation time."""
+    identity: str
+    """See launch.identity: counted from the boot, so that setting the clock changes nothing."""
     boot: str
-    """Which boot of the machine; empty where the system does not say."""
     namespace: str
     """Where its pid means something: a container sees other processes than its host."""
 
@@ -24,56 +22,23 @@ class ProcessMark:
 def mark(pid: int | None = None) -> ProcessMark:
     """The mark of a living process, this one if not said. Raises ProcessLookupError."""
     pid = os.getpid() if pid is None else pid
-    started = _started(pid)
-    if started is None:
+    identity = launch.identity(pid)
+    if identity is None:
         raise ProcessLookupError(pid)
-    return ProcessMark(pid, started, _boot(), _namespace())
+    return ProcessMark(pid, identity, launch.boot(), _namespace())
 
 
 def alive(marked: ProcessMark) -> bool | None:
     """True or False for a process of this machine; None if it cannot be seen from here."""
-    if marked.boot != _boot():
+    if marked.boot != launch.boot():
         return False
     if marked.namespace != _namespace():
         return None
-    return _started(marked.pid) == marked.started
-
-
-def _started(pid: int) -> str | None:
-    """When the process started; None if there is none, or only its unreaped remains."""
-    if not (_PROC / "self" / "stat").exists():
-        return _started_elsewhere(pid)
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field, the command, may hold spaces and brackets: count from its end.
-    fields = stat.rpartition(")")[2].split()
-    state, ticks = fields[0], fields[19]
-    return None if state in "ZX" else ticks
-
-
-def _started_elsewhere(pid: int) -> str | None:
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return str(process.create_time())
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _boot() -> str:
-    try:
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+    return launch.identity(marked.pid) == marked.identity
 
 
 def _namespace() -> str:
     try:
-        return str((_PROC / "self/ns/pid").readlink())
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""

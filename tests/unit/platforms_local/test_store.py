@@ -276,7 +276,7 @@ def test_everything_is_private(store: LocalStore, tmp_path: Path) -> None:
 def test_a_process_is_known_by_more_than_its_number() -> None:
     me = mark()
     assert alive(me) is True
-    assert alive(replace(me, started=me.started + "0")) is False
+    assert alive(replace(me, identity=me.identity + "0")) is False
     assert alive(replace(me, boot="another")) is False
     assert alive(replace(me, namespace="pid:[1]")) is None
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
