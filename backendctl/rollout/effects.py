@@ -1,0 +1,226 @@
+"""Doing what the machine asks, through the platform's seam, and saying how it ended."""
+
+from collections.abc import Callable
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
+
+from backendctl.clock import Clock
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import (
+    Condition,
+    OnLine,
+    Platform,
+    Release,
+    ReleaseStatus,
+    Routes,
+)
+from backendctl.rollout.intents import (
+    Apply,
+    Connect,
+    Disconnect,
+    Drain,
+    EnsureReady,
+    Inspect,
+    Intent,
+    Migrate,
+    Smoke,
+    Stop,
+)
+from backendctl.rollout.observations import Health, Outcome
+from backendctl.rollout.redact import redact
+from backendctl.rollout.smoke import Probe
+from backendctl.rollout.states import RolloutPlan
+
+OUTAGE = 30.0
+"""Seconds for which an outage of the gateway or the store is waited out."""
+SLICE = 1.0
+"""Seconds of a long effect between two looks at what a person wants."""
+TAIL = 20
+"""Log lines kept of a release that failed."""
+PASSING = frozenset({"platform.gateway", "missing.server"})
+"""Errors that may go away by themselves."""
+
+GoOn = Callable[[], bool]
+
+
+class Effects:
+    """Performs intents. Each is idempotent, so that one done half is simply done again."""
+
+    def __init__(self, platform: Platform, clock: Clock, probe: Probe, on_line: OnLine) -> None:
+        self._platform = platform
+        self._clock = clock
+        self._probe = probe
+        self._on_line = on_line
+
+    def perform(
+        self, intent: Intent, serial: int, plan: RolloutPlan, go_on: GoOn
+    ) -> Outcome | None:
+        """Do it; None if `go_on` said no before it was done.
+
+        What a platform raises becomes a failed outcome, except `rollout.fenced`, which is raised.
+        """
+        began = self._clock.monotonic()
+        try:
+            outcome = self._retrying(go_on)(self._once, intent, serial, plan, go_on)
+        except BackendctlError as error:
+            if error.code == "rollout.fenced":
+                raise
+            said = f"{error.message} ({error.cause})" if error.cause else error.message
+            outcome = Outcome(serial, False, error.code, said, self._tail(_subject(intent)))
+        if outcome is None:
+            return None
+        seconds = round(self._clock.monotonic() - began, 3)
+        return Outcome(
+            serial,
+            outcome.ok,
+            outcome.code,
+            outcome.message,
+            outcome.tail,
+            outcome.condition,
+            outcome.restarts,
+            seconds,
+        )
+
+    def health(self, number: int) -> Health:
+        """One look; a look that fails counts as not ready, with the reason."""
+        try:
+            status = self._platform.runtime.status(number)
+        except BackendctlError as error:
+            return Health(Condition.UNREADY, 0, f"its state cannot be had: {error.message}")
+        good = status.condition is Condition.READY
+        tail = () if good else self._tail(number)
+        return Health(status.condition, status.restarts, status.detail, tail)
+
+    def _once(self, intent: Intent, serial: int, plan: RolloutPlan, go_on: GoOn) -> Outcome | None:
+        runtime, router = self._platform.runtime, self._platform.router
+        match intent:
+            case Inspect(number=number):
+                return self._seen(serial, runtime.status(number))
+            case Migrate():
+                return self._migrate(intent, serial)
+            case EnsureReady():
+                return self._ensure_ready(intent, serial, go_on)
+            case Connect():
+                router.connect(intent.number, intent.deadline)
+            case Apply():
+                router.apply(Routes(intent.weights, intent.preview, intent.fallback))
+            case Smoke():
+                problem = self._probe(router.url, plan.smoke_paths)
+                if problem:
+                    tail = self._tail(intent.number)
+                    return Outcome(serial, False, "release.not-ready", problem, tail)
+            case Drain():
+                return self._drain(intent, serial)
+            case Stop(number=number):
+                runtime.stop(number)
+            case Disconnect(number=number):
+                router.disconnect(number)
+        return Outcome(serial, True)
+
+    def _seen(self, serial: int, status: ReleaseStatus) -> Outcome:
+        good = status.condition is Condition.READY
+        return Outcome(
+            serial,
+            True,
+            message=status.detail,
+            tail=() if good else self._tail(status.number),
+            condition=status.condition,
+            restarts=status.restarts,
+        )
+
+    def _migrate(self, intent: Migrate, serial: int) -> Outcome:
+        release = self._release(intent.number)
+        argv = release.processes.migrate
+        result = self._platform.runtime.run_job(
+            release, "migrate", argv, intent.deadline, self._on_line
+        )
+        if result.exit_status == 0:
+            return Outcome(serial, True)
+        said = f"{' '.join(argv)} ended with status {result.exit_status}"
+        return Outcome(serial, False, "release.migration", said, self._redacted(result.tail))
+
+    def _ensure_ready(self, intent: EnsureReady, serial: int, go_on: GoOn) -> Outcome | None:
+        runtime, clock = self._platform.runtime, self._clock
+        status = runtime.status(intent.number)
+        if status.condition is Condition.READY:
+            return self._seen(serial, status)
+        release = self._release(intent.number)
+        runtime.start(release)
+        until = clock.monotonic() + intent.deadline
+        while True:
+            began = clock.monotonic()
+            wait = min(SLICE, max(0.0, until - began))
+            status = runtime.await_ready(release, wait)
+            early = clock.monotonic() - began < wait * 0.9
+            if status.condition is Condition.READY:
+                return self._seen(serial, status)
+            hopeless = status.condition is Condition.FAILED or (
+                early and status.condition in (Condition.CRASHING, Condition.STOPPED)
+            )
+            late = clock.monotonic() >= until
+            if hopeless or late:
+                return self._not_ready(intent, serial, status, late and not hopeless)
+            if not go_on():
+                return None
+
+    def _not_ready(
+        self, intent: EnsureReady, serial: int, status: ReleaseStatus, late: bool
+    ) -> Outcome:
+        code = "release.not-ready" if late else "release.start"
+        said = f"it was {status.condition} after {intent.deadline:g} s" if late else "it died"
+        said += f": {status.detail}" if status.detail else ""
+        return Outcome(serial, False, code, said, self._tail(intent.number), status.condition)
+
+    def _drain(self, intent: Drain, serial: int) -> Outcome:
+        if self._platform.router.drain(intent.number, intent.deadline):
+            return Outcome(serial, True)
+        said = f"some requests were still in flight after {intent.deadline:g} s"
+        return Outcome(serial, False, "release.not-ready", said)
+
+    def _release(self, number: int) -> Release:
+        for release in self._platform.store.releases():
+            if release.number == number:
+                return release
+        raise BackendctlError("missing.release", f"release {number} is not recorded")
+
+    def _tail(self, number: int | None) -> tuple[str, ...]:
+        if number is None:
+            return ()
+        try:
+            lines = list(self._platform.runtime.logs(number, TAIL))
+        except BackendctlError as error:
+            return (f"(its log cannot be read: {error.message})",)
+        return self._redacted(lines)
+
+    def _redacted(self, lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+        return redact(lines[-TAIL:], self._platform.foundation.bindings())
+
+    def _retrying(self, go_on: GoOn) -> Retrying:
+        return retrying(self._clock, lambda error: error.code in PASSING, go_on)
+
+
+def retrying(
+    clock: Clock, passing: Callable[[BackendctlError], bool], go_on: GoOn = lambda: True
+) -> Retrying:
+    """Try again, ever more rarely, for as long as an outage is waited out."""
+    began = clock.monotonic()
+
+    def stop(_: RetryCallState) -> bool:
+        return clock.monotonic() - began >= OUTAGE or not go_on()
+
+    def passes(error: BaseException) -> bool:
+        return isinstance(error, BackendctlError) and passing(error)
+
+    return Retrying(
+        retry=retry_if_exception(passes),
+        stop=stop,
+        wait=wait_exponential(multiplier=0.1, max=2.0),
+        sleep=clock.wait,
+        reraise=True,
+    )
+
+
+def _subject(intent: Intent) -> int | None:
+    """The release whose log may explain a failure."""
+    explained = Migrate | EnsureReady | Connect
+    return intent.number if isinstance(intent, explained) else None

@@ -1,0 +1,161 @@
+"""Why a rollout ended as it did, or waits, in plain words with the numbers that decided."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from backendctl.rollout.events import (
+    Aborting,
+    BlockObserved,
+    Commanded,
+    Event,
+    Held,
+    IntentEnded,
+    Judged,
+    PhaseChanged,
+    Shifted,
+    events_of,
+)
+from backendctl.rollout.intents import in_words, weights_in_words
+from backendctl.rollout.judge import Judge
+from backendctl.rollout.records import Record, Transition, replay
+from backendctl.rollout.states import HoldKind, Kind, Phase, Result, State
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One decision of a rollout's history."""
+
+    at: float
+    what: str
+    detail: str = ""
+    numbers: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An answer to "what happened, why, and what now?"."""
+
+    rollout: str
+    headline: str
+    because: str
+    numbers: Mapping[str, Any]
+    """Those of the last judgement; empty when nothing was judged."""
+    tail: tuple[str, ...]
+    """The candidate's last log lines when it failed."""
+    timeline: tuple[Line, ...]
+    notes: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+def explain(rollout: str, records: Iterable[Record], judge: Judge) -> Explanation:
+    """Explain a rollout from its journal. Raises what `replay` raises."""
+    transitions = list(replay(records, judge))
+    state = transitions[-1].after
+    why = state.hold.why if state.hold is not None else state.why
+    return Explanation(
+        rollout=rollout,
+        headline=headline(rollout, state, transitions[-1].at - transitions[0].at),
+        because=because(state),
+        numbers=state.judgement.numbers if state.judgement is not None else {},
+        tail=why.tail if why is not None else (),
+        timeline=tuple(timeline(rollout, transitions)),
+        notes=state.notes,
+        next=next_commands(state),
+    )
+
+
+def headline(rollout: str, state: State, seconds: float) -> str:
+    """What became of it, in one sentence."""
+    plan = state.plan
+    name = f"Rollout {rollout} ({plan.kind}, release {plan.candidate}"
+    name += f" over {plan.stable})" if plan.stable is not None else ", the first)"
+    if state.result is Result.PROMOTED:
+        how = " without a verdict, on a person's word" if state.override is not None else ""
+        return f"{name} was promoted{how} after {_duration(seconds)}."
+    if state.result is Result.RESTORED:
+        back = f"release {plan.stable} serves" if plan.stable is not None else "no release serves"
+        return f"{name} was undone after {_duration(seconds)}; {back}."
+    if state.hold is not None:
+        until = datetime.fromtimestamp(state.hold.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return (
+            f"{name} is held ({state.hold.kind}) at {weights_in_words(state.weights)}; "
+            f"undone if nobody decides until {until}."
+        )
+    return f"{name} is in phase {state.phase} at {weights_in_words(state.weights)}."
+
+
+def because(state: State) -> str:
+    """The reason, in one sentence or two."""
+    if state.hold is not None:
+        return state.hold.why.message
+    if state.result is Result.RESTORED or state.phase is Phase.ABORT:
+        return state.why.message if state.why is not None else ""
+    if state.override is not None:
+        return f"{state.override.by} promoted it: {state.override.reason}"
+    kind = state.plan.kind
+    if state.result is not Result.PROMOTED:
+        return state.judgement.reason if state.judgement is not None else ""
+    if kind is Kind.ROLLBACK:
+        return f"{state.plan.begun_by} asked for the rollback, and the release was ready."
+    if kind is Kind.FIRST:
+        return (
+            "It started, answered the test requests and stayed healthy. "
+            "There is nothing to compare a first release with, and nothing to go back to."
+        )
+    return state.judgement.reason if state.judgement is not None else ""
+
+
+def next_commands(state: State) -> tuple[str, ...]:
+    """What to type next."""
+    if state.hold is not None and state.hold.kind is HoldKind.STUCK:
+        return ("backendctl status", "backendctl rollout recover")
+    if state.hold is not None:
+        return (
+            "backendctl rollout resume",
+            "backendctl rollout promote --reason WHY",
+            "backendctl rollout abort",
+        )
+    if state.result is Result.RESTORED:
+        return (f"backendctl logs --release {state.plan.candidate}", "backendctl deploy")
+    if state.result is Result.PROMOTED:
+        return ("backendctl rollback",) if state.plan.stable is not None else ("backendctl status",)
+    return ("backendctl rollout watch", "backendctl rollout abort")
+
+
+def timeline(rollout: str, transitions: Iterable[Transition]) -> Iterable[Line]:
+    """Every decision in order: phases, shifts, judgements, people, the end."""
+    for transition in transitions:
+        for event in events_of(rollout, transition):
+            line = _line(event)
+            if line is not None:
+                yield line
+
+
+def _line(event: Event) -> Line | None:
+    match event:
+        case PhaseChanged(at=at, phase=phase):
+            return Line(at, f"phase {phase}")
+        case Shifted(at=at, weights=weights):
+            return Line(at, "shifted", weights_in_words(weights))
+        case Judged(at=at, judgement=judgement):
+            return Line(at, f"judged {judgement.decision}", judgement.reason, judgement.numbers)
+        case IntentEnded(at=at, ok=False) as failed:
+            return Line(at, f"failed to {in_words(failed.intent)}", failed.message)
+        case Commanded(at=at, verb=verb, by=by, reason=reason):
+            return Line(at, f"{verb} by {by}", reason)
+        case Held(at=at, hold=hold):
+            return Line(at, f"held ({hold.kind})", hold.why.message)
+        case Aborting(at=at, why=why):
+            return Line(at, "undoing", why.message)
+        case BlockObserved(at=at, problem=problem) if problem:
+            return Line(at, "could not measure", problem)
+        case _:
+            return None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,369 @@
+"""Every decision of a rollout, as one pure function of (state, observation, time).
+
+No clock, no I/O: whoever calls it journals the observation, does the intents that come back and
+reports their outcomes. Folding the journaled observations again gives the same states.
+
+At most one intent is under way. A phase is a script of intents (`scripts.py`); when its last one
+has ended the phase that follows is entered. Traffic is watched in STEP, BAKE and HOLD, where no
+intent is under way.
+"""
+
+from dataclasses import replace
+
+from backendctl.platforms.base import Condition
+from backendctl.rollout.intents import Apply, Connect, Drain, EnsureReady, Inspect, Intent, in_words
+from backendctl.rollout.judge import Judge
+from backendctl.rollout.observations import (
+    Command,
+    Health,
+    Measured,
+    Observation,
+    Outcome,
+    TakenOver,
+    Tick,
+)
+from backendctl.rollout.scripts import script
+from backendctl.rollout.states import (
+    Hold,
+    HoldKind,
+    Kind,
+    Phase,
+    Result,
+    RolloutPlan,
+    State,
+    Why,
+    Word,
+)
+
+UNREADY_GRACE = 5.0
+"""Seconds a running candidate may fail its readiness check before the rollout is undone."""
+
+DEAD = frozenset({Condition.CRASHING, Condition.FAILED, Condition.STOPPED})
+SIGNAL = "a signal"
+"""Who an abort is by when the process was told to stop."""
+NO_RETURN = frozenset({Phase.DRAIN, Phase.ABORT, Phase.DONE, Phase.RESTORED})
+"""Phases that nothing interrupts: they already lead to an end."""
+
+Stepped = tuple[State, tuple[Intent, ...]]
+
+
+def begin(plan: RolloutPlan, now: float) -> Stepped:
+    """The first state of a rollout and what to do first."""
+    weights = {} if plan.stable is None else {plan.stable: 100}
+    empty = State(plan=plan, weights=weights, entered=now)
+    return _with_intents(empty, _enter(empty, Phase.PREPARE, now))
+
+
+def step(state: State, observation: Observation, now: float, judge: Judge) -> Stepped:
+    """The state after `observation` at `now` (seconds since the epoch), and what to do next.
+
+    An observation that means nothing in this state returns the state unchanged and no intents.
+    """
+    if state.ended:
+        return state, ()
+    match observation:
+        case Outcome():
+            after = _outcome(state, observation, now)
+        case Measured():
+            after = _measured(state, observation, now, judge)
+        case Health():
+            after = _health(state, observation, now)
+        case Command():
+            after = _command(state, observation, now)
+        case TakenOver():
+            after = _taken_over(state, observation, now)
+        case Tick():
+            after = _tick(state, now)
+    return _with_intents(state, _begin_evidence(after, judge))
+
+
+def _with_intents(before: State, after: State) -> Stepped:
+    fresh = after.queue and after.serial != before.serial
+    return after, ((after.queue[0],) if fresh else ())
+
+
+# --- phases -----------------------------------------------------------------------------------
+
+
+def _enter(state: State, phase: Phase, now: float) -> State:
+    state = replace(state, phase=phase, hold=None)
+    queue = script(state, phase)
+    return _run(state, queue) if queue else _advance(replace(state, queue=()), now)
+
+
+def _run(state: State, queue: tuple[Intent, ...]) -> State:
+    head, candidate = queue[0], state.plan.candidate
+    return replace(
+        state,
+        queue=queue,
+        serial=state.serial + 1,
+        started=state.started or (isinstance(head, EnsureReady) and head.number == candidate),
+        moved=state.moved or (isinstance(head, Apply) and head.weights.get(candidate, 0) > 0),
+    )
+
+
+def _advance(state: State, now: float) -> State:
+    """The script of this phase is through: what follows."""
+    match state.phase:
+        case Phase.PREPARE:
+            return _enter(state, Phase.MIGRATE, now)
+        case Phase.MIGRATE:
+            return _enter(state, Phase.START, now)
+        case Phase.START:
+            return _enter(state, Phase.VERIFY, now)
+        case Phase.VERIFY:
+            stepwise = state.plan.steps and state.comparable and state.override is None
+            return _proceed(state, Phase.STEP if stepwise else Phase.PROMOTE, now)
+        case Phase.STEP:
+            return _watch(state, now)
+        case Phase.PROMOTE:
+            state = replace(state, stage=state.plan.bake_stage, promoted_at=now)
+            return _proceed(state, Phase.BAKE if state.plan.bake > 0 else Phase.DRAIN, now)
+        case Phase.BAKE:
+            return _watch(state, now)
+        case Phase.DRAIN:
+            return replace(state, phase=Phase.DONE, result=Result.PROMOTED)
+        case Phase.ABORT:
+            return replace(state, phase=Phase.RESTORED, result=Result.RESTORED)
+        case _:
+            return state
+
+
+def _proceed(state: State, phase: Phase, now: float) -> State:
+    """Enter a phase unless a person wished to pause before it."""
+    if state.pause is None:
+        return _enter(state, phase, now)
+    why = Why("person", f"paused by {state.pause.by}: {state.pause.reason}")
+    return _hold(state, HoldKind.PAUSED, why, phase, now)
+
+
+def _watch(state: State, now: float) -> State:
+    return replace(state, entered=now, blind="", unready_since=None)
+
+
+def _hold(state: State, kind: HoldKind, why: Why, back: Phase, now: float) -> State:
+    hold = Hold(kind, now, now + state.plan.hold_deadline, back, why)
+    return replace(state, phase=Phase.HOLD, queue=(), hold=hold, pause=None)
+
+
+def _abort(state: State, why: Why, now: float) -> State:
+    if state.phase in NO_RETURN:
+        return state
+    return _enter(replace(state, why=why, pause=None), Phase.ABORT, now)
+
+
+def _note(state: State, text: str) -> State:
+    return replace(state, notes=(*state.notes, text))
+
+
+# --- outcomes ---------------------------------------------------------------------------------
+
+
+def _outcome(state: State, outcome: Outcome, now: float) -> State:
+    if not state.queue or outcome.serial != state.serial:
+        return state  # of an intent that an abort has overtaken
+    head, rest = state.queue[0], state.queue[1:]
+    if not outcome.ok:
+        return _failed(state, head, outcome, now)
+    match head:
+        case Inspect() if state.phase is Phase.PREPARE:
+            state = replace(state, comparable=outcome.condition is Condition.READY)
+        case Inspect() if outcome.condition is not Condition.READY:
+            why = Why(
+                "release.not-ready",
+                f"release {head.number} is {outcome.condition}, so it gets no traffic: "
+                f"{outcome.message}",
+                outcome.tail,
+            )
+            return _abort(state, why, now)
+        case EnsureReady(number=number) if number == state.plan.candidate:
+            state = replace(state, restarts=outcome.restarts)
+        case Connect(number=number) if number == state.plan.candidate:
+            state = replace(state, connected=True)
+        case Apply():
+            state = replace(state, weights=dict(head.weights))
+        case _:
+            pass
+    return _run(state, rest) if rest else _advance(replace(state, queue=()), now)
+
+
+def _failed(state: State, head: Intent, outcome: Outcome, now: float) -> State:
+    rest = state.queue[1:]
+    said = f"could not {in_words(head)}: {outcome.message}"
+    if state.phase not in (Phase.ABORT, Phase.DRAIN):
+        return _abort(state, Why(outcome.code, said, outcome.tail), now)
+    restoring = state.phase is Phase.ABORT and any(isinstance(i, Drain) for i in rest)
+    if restoring:
+        why = Why(outcome.code, f"stable could not be restored: {said}", outcome.tail)
+        return _hold(state, HoldKind.STUCK, why, Phase.ABORT, now)
+    state = _note(state, said)
+    if isinstance(head, Drain):
+        return _run(state, rest)  # stopping still lets each request in flight end in its grace
+    return _advance(replace(state, queue=()), now)  # `recover` clears away what is left
+
+
+# --- what is seen -----------------------------------------------------------------------------
+
+
+def _health(state: State, health: Health, now: float) -> State:
+    if state.phase not in (Phase.VERIFY, Phase.STEP, Phase.PROMOTE, Phase.BAKE, Phase.HOLD):
+        return state
+    if state.hold is not None and state.hold.kind is HoldKind.STUCK:
+        return state
+    number = state.plan.candidate
+    if health.condition in DEAD or health.restarts > state.restarts:
+        detail = f": {health.detail}" if health.detail else ""
+        why = Why("release.start", f"release {number} died while it was tried{detail}", health.tail)
+        return _abort(state, why, now)
+    if health.condition is Condition.READY:
+        return replace(state, unready_since=None)
+    since = state.unready_since if state.unready_since is not None else now
+    if now - since >= UNREADY_GRACE:
+        message = (
+            f"release {number} was not ready for {now - since:.0f} s while it was tried: "
+            f"{health.detail or health.condition}"
+        )
+        return _abort(state, Why("release.not-ready", message, health.tail), now)
+    return replace(state, unready_since=since)
+
+
+def _measured(state: State, measured: Measured, now: float, judge: Judge) -> State:
+    verdict, evidence, block = state.verdict, state.evidence, measured.block
+    if not state.observing or verdict is None or evidence is None:
+        return state
+    seen = block.candidate.requests if block.candidate and state.candidate_share == 100 else 0
+    evidence = judge.update(verdict, evidence, block)
+    judgement = judge.judge(verdict, evidence, now - state.entered)
+    state = replace(
+        state,
+        evidence=evidence,
+        judgement=judgement,
+        blind=measured.problem,
+        baked_requests=state.baked_requests + seen,
+    )
+    if judgement.decision == "fail":
+        return _abort(state, Why("verdict", judgement.reason), now)
+    if state.phase is Phase.STEP:
+        return _after_step_block(state, str(judgement.decision), now)
+    if state.phase is Phase.BAKE:
+        return _after_bake_block(state, str(judgement.decision), now)
+    return state  # on hold nothing is promoted, however good the numbers
+
+
+def _after_step_block(state: State, decision: str, now: float) -> State:
+    if decision == "pass" and not state.blind:
+        if state.stage + 1 < len(state.plan.steps):
+            return _proceed(replace(state, stage=state.stage + 1), Phase.STEP, now)
+        return _proceed(state, Phase.PROMOTE, now)
+    return _unless_late(state, decision, now)
+
+
+def _after_bake_block(state: State, decision: str, now: float) -> State:
+    """A canary was certified in its steps and only has to keep well; a switch must still pass."""
+    if state.override is not None or state.plan.kind is Kind.FIRST:
+        return _tick(state, now)
+    certified = state.plan.kind is Kind.CANARY and state.comparable
+    good = decision == "pass" or (certified and decision != "invalid")
+    measured = state.baked_requests > 0 and not state.blind
+    if good and measured and now - state.entered >= state.plan.bake:
+        return _enter(state, Phase.DRAIN, now)
+    return _unless_late(state, decision, now)
+
+
+def _unless_late(state: State, decision: str, now: float) -> State:
+    """Go on watching until the deadline; missing or invalid numbers only ever extend."""
+    late = state.verdict is not None and now - state.entered >= state.verdict.deadline
+    if not (late or decision == "inconclusive"):
+        return state
+    reason = state.judgement.reason if state.judgement is not None else ""
+    why = Why("deadline", f"no verdict by the deadline: {state.blind or reason}")
+    if state.plan.hold_on_inconclusive:
+        return _hold(state, HoldKind.INCONCLUSIVE, why, state.phase, now)
+    return _abort(state, why, now)
+
+
+def _begin_evidence(state: State, judge: Judge) -> State:
+    """Tell the verdict that a stage began, once for each stage that is observed."""
+    if state.phase not in (Phase.STEP, Phase.BAKE) or state.queue:
+        return state
+    if state.judged_stage == state.stage:
+        return state
+    state = replace(state, judged_stage=state.stage)
+    verdict, baking = state.verdict, state.phase is Phase.BAKE
+    if verdict is None:
+        return replace(state, evidence=None)
+    evidence = state.evidence
+    if evidence is None or baking:
+        evidence = judge.begin(verdict)
+    evidence = judge.begin_step(verdict, evidence, 0 if baking else state.stage, state.entered)
+    return replace(state, evidence=evidence)
+
+
+# --- people, time and takeover ----------------------------------------------------------------
+
+
+def _tick(state: State, now: float) -> State:
+    if state.hold is not None and now >= state.hold.until:
+        if state.hold.kind is HoldKind.STUCK:
+            return _enter(state, Phase.ABORT, now)
+        message = f"nobody decided before the hold's deadline ({state.hold.why.message})"
+        return _abort(state, Why("deadline", message), now)
+    timed = state.override is not None or state.plan.kind is Kind.FIRST
+    if state.phase is Phase.BAKE and timed:
+        healthy = state.unready_since is None
+        if healthy and now - state.promoted_at >= state.plan.bake:
+            return _enter(state, Phase.DRAIN, now)
+    return state
+
+
+def _command(state: State, command: Command, now: float) -> State:
+    state = replace(state, commands=max(state.commands, command.index + 1))
+    word = Word(command.by, command.reason)
+    if state.phase in NO_RETURN:
+        return _note(state, f"{command.verb} by {command.by} came too late: {state.phase} goes on")
+    match command.verb:
+        case "abort":
+            if state.hold is not None and state.hold.kind is HoldKind.STUCK:
+                return _enter(state, Phase.ABORT, now)
+            code = "interrupted" if command.by == SIGNAL else "person"
+            why = Why(code, f"aborted by {command.by}: {command.reason}")
+            return _abort(state, why, now)
+        case "promote":
+            return _promote(replace(state, override=word, pause=None), now)
+        case "pause" if state.phase is Phase.HOLD:
+            return state
+        case "pause":
+            state = replace(state, pause=word)
+            return _proceed(state, state.phase, now) if state.observing else state
+        case "resume" if state.hold is not None:
+            return _enter(state, state.hold.back, now)
+        case "resume":
+            return replace(state, pause=None)
+    return state
+
+
+def _promote(state: State, now: float) -> State:
+    """A person wants the candidate without a verdict; it still has to be ready and to bake."""
+    fresh = replace(state, evidence=None, judged_stage=-1)
+    hold = state.hold
+    if hold is not None and hold.kind is HoldKind.STUCK and not state.connected:
+        return _note(state, "promote was refused: the candidate is not connected")
+    if hold is not None:
+        back = Phase.BAKE if hold.back is Phase.BAKE else Phase.PROMOTE
+        return _enter(replace(fresh, why=None), back, now)
+    if state.phase is Phase.STEP:
+        return _enter(fresh, Phase.PROMOTE, now)
+    return fresh  # before the steps: heeded after VERIFY; in BAKE: heeded by its clock
+
+
+def _taken_over(state: State, taken: TakenOver, now: float) -> State:
+    stuck = state.hold is not None and state.hold.kind is HoldKind.STUCK
+    if stuck:
+        return _enter(state, Phase.ABORT, now)
+    if state.phase in NO_RETURN:
+        return _run(state, state.queue) if state.queue else _advance(state, now)
+    if taken.choice == "undo":
+        return _abort(state, Why("driver-died", taken.reason), now)
+    if state.queue:
+        return _run(state, state.queue)
+    return state if state.phase is Phase.HOLD else _enter(state, state.phase, now)

@@ -1,0 +1,90 @@
+"""From cumulative counters to blocks: pure, and aware that counters start anew."""
+
+from collections.abc import Mapping
+
+from backendctl.platforms.base import ArmSample, Latencies, Sample
+from backendctl.rollout.verdict import ArmBlock, Block
+
+MIN_OWN_P99_REQUESTS = 1000
+"""So many of stable's requests make its p99 known well enough to be a threshold (ten beyond it)."""
+
+
+def block_between(
+    before: Sample | None,
+    after: Sample | None,
+    *,
+    start: float,
+    end: float,
+    candidate: int,
+    stable: int | None,
+    thresholds: Mapping[str, float],
+) -> tuple[Block, str]:
+    """What each arm did between two samples, and why an arm is missing ("" if none is).
+
+    `thresholds` are seconds by metric name. An arm is missing, never zero, when a sample is, when
+    the arm is not in both, or when any of its counters fell: it began anew in between, and what
+    it had counted by then is lost.
+    """
+    problems = []
+    arms: list[ArmBlock | None] = []
+    for name, number in (("the candidate", candidate), ("stable", stable)):
+        arm, problem = _arm(before, after, number, thresholds)
+        arms.append(arm)
+        if problem:
+            problems.append(f"{name}: {problem}")
+    return Block(start, end, arms[0], arms[1]), "; ".join(problems)
+
+
+def _arm(
+    before: Sample | None, after: Sample | None, number: int | None, thresholds: Mapping[str, float]
+) -> tuple[ArmBlock | None, str]:
+    if number is None:
+        return None, ""
+    if before is None or after is None:
+        return None, "no counters could be had"
+    first, last = before.arms.get(number), after.arms.get(number)
+    if last is None or first is None:
+        return None, f"the gateway has no counters of release {number}"
+    if _fell(first, last):
+        return None, f"the counters of release {number} began anew"
+    old, new = _counts(first, thresholds), _counts(last, thresholds)
+    errors = new.errors - old.errors
+    requests = max(new.requests - old.requests, errors)
+    # A gateway flushes its histogram a moment after its counters, so that the slow requests of
+    # one moment may show in the next block: never more of them than requests.
+    slow = {name: min(new.slow[name] - old.slow[name], requests) for name in thresholds}
+    return ArmBlock(requests, errors, slow), ""
+
+
+def _fell(first: ArmSample, last: ArmSample) -> bool:
+    pairs = [
+        (first.requests, last.requests),
+        (first.errors, last.errors),
+        (first.masked, last.masked),
+        (first.latencies.total, last.latencies.total),
+        *zip(first.latencies.at_most, last.latencies.at_most, strict=False),
+    ]
+    same_edges = first.latencies.edges_ms == last.latencies.edges_ms
+    return not same_edges or any(new < old for old, new in pairs)
+
+
+def _counts(arm: ArmSample, thresholds: Mapping[str, float]) -> ArmBlock:
+    """Cumulative counts as the verdict means them.
+
+    A request that the fallback had to answer is the arm's error, though the user saw none.
+    """
+    slow = {name: arm.latencies.slower_than(s * 1000.0) for name, s in thresholds.items()}
+    return ArmBlock(arm.requests, arm.errors + arm.masked, slow)
+
+
+def own_p99(latencies: Latencies) -> float | None:
+    """The smallest edge, in seconds, that 99 % of the requests did not exceed.
+
+    None when there were too few requests, or more than 1 % were slower than the last edge.
+    """
+    if latencies.total < MIN_OWN_P99_REQUESTS:
+        return None
+    for edge, count in zip(latencies.edges_ms, latencies.at_most, strict=True):
+        if count >= 0.99 * latencies.total:
+            return edge / 1000.0
+    return None

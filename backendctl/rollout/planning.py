@@ -1,0 +1,157 @@
+"""From the promises and the present traffic to a rollout's plan, frozen before it begins."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backendctl.clock import Clock
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Platform, Release, Sample
+from backendctl.rollout.history import Serving
+from backendctl.rollout.observe import own_p99
+from backendctl.rollout.states import Kind, RolloutPlan
+from backendctl.rollout.verdict import Limits, Reference, plan_for
+from backendctl.rollout.verdict import Plan as VerdictPlan
+from backendctl.rollout.verdict.parameters import ERRORS
+from backendctl.spec.model import OnInconclusive, Spec
+
+BLOCKS_PER_STEP = 6
+LONGEST_BLOCK = 10.0
+SHORTEST_BLOCK = 1.0
+"""Seconds. The verdict's figures were measured with blocks of 10 s; shorter steps need shorter
+blocks, and under 1 s the gateway's own flush interval shows."""
+FIRST_BAKE = 10.0
+"""Seconds a first release must stay healthy at most: there is no stable to compare it with, but
+one that dies after a few seconds should not count as deployed."""
+TRAFFIC_WINDOW = 2.0
+"""Seconds over which the present traffic is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Stable before the rollout."""
+
+    rps: float
+    """Requests per second for the whole service."""
+    sample: Sample | None
+    """Cumulative counters; None where they could not be had."""
+    problem: str = ""
+    """Why they could not."""
+
+
+def look_at_traffic(platform: Platform, clock: Clock, stable: int | None) -> Baseline:
+    """Count the present traffic for a moment. What cannot be measured is said as no sample."""
+    if stable is None:
+        return Baseline(0.0, None)
+    try:
+        first = platform.meter.sample()
+        began = clock.monotonic()
+        clock.wait(TRAFFIC_WINDOW)
+        last = platform.meter.sample()
+    except BackendctlError as error:
+        return Baseline(0.0, None, error.message)
+    seconds = clock.monotonic() - began
+    if stable not in first.arms or stable not in last.arms or seconds <= 0.0:
+        return Baseline(0.0, None, f"the gateway has no counters of release {stable}")
+    requests = last.arms[stable].requests - first.arms[stable].requests
+    return Baseline(max(0.0, requests / seconds), last)
+
+
+def plan_rollout(
+    spec: Spec,
+    kind: Kind,
+    candidate: Release,
+    serving: Serving,
+    baseline: Baseline,
+    begun_by: str,
+    candidate_ran: bool = False,
+) -> RolloutPlan:
+    """Everything that is decided before anything is changed."""
+    rollout = spec.rollout
+    stable = None if kind is Kind.FIRST else serving.stable
+    verdict = _verdict(spec, baseline, stable) if kind is Kind.CANARY else None
+    bake = _bake(spec, kind)
+    ready = candidate.processes.ready_path
+    return RolloutPlan(
+        kind=kind,
+        candidate=candidate.number,
+        stable=stable,
+        served=serving.served,
+        steps=tuple(step.percent for step in verdict.steps) if verdict else (),
+        verdict=verdict,
+        bake_verdict=_bake_verdict(spec, bake) if kind is not Kind.ROLLBACK else None,
+        migrate=bool(candidate.processes.migrate) and kind is not Kind.ROLLBACK,
+        block=min(LONGEST_BLOCK, max(SHORTEST_BLOCK, rollout.step_time / BLOCKS_PER_STEP)),
+        bake=bake,
+        hold_deadline=rollout.hold,
+        hold_on_inconclusive=rollout.on_inconclusive is OnInconclusive.HOLD,
+        ready_deadline=rollout.ready_deadline,
+        drain_deadline=rollout.drain_deadline,
+        migrate_deadline=rollout.migrate_deadline,
+        smoke_paths=(ready, "/") if ready != "/" else (ready,),
+        spec_digest=digest(spec),
+        begun_by=begun_by,
+        candidate_ran=candidate_ran,
+    )
+
+
+def digest(spec: Spec) -> str:
+    """SHA-256 over the promises, first 16 hex digits: which ones a rollout was held to."""
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _bake(spec: Spec, kind: Kind) -> float:
+    match kind:
+        case Kind.FIRST:
+            return min(spec.rollout.bake, FIRST_BAKE)
+        case Kind.ROLLBACK:
+            return 0.0
+        case Kind.BLUE_GREEN:
+            # A switch is judged by nothing but its bake, so it always has one.
+            return spec.rollout.bake or spec.rollout.step_time
+        case Kind.CANARY:
+            return spec.rollout.bake
+
+
+def _verdict(spec: Spec, baseline: Baseline, stable: int | None) -> VerdictPlan:
+    rollout = spec.rollout
+    arm = baseline.sample.arms.get(stable) if baseline.sample and stable is not None else None
+    own = own_p99(arm.latencies) if arm is not None else None
+    return plan_for(
+        _limits(spec, own),
+        steps=rollout.steps,
+        rps=baseline.rps or None,
+        reference=_reference(spec, baseline, stable, own),
+        warm_up=rollout.warm_up,
+        step_time=rollout.step_time,
+        deadline=max(rollout.deadline, rollout.warm_up + rollout.step_time),
+    )
+
+
+def _bake_verdict(spec: Spec, bake: float) -> VerdictPlan:
+    warm_up = min(spec.rollout.warm_up, bake / 2)
+    return plan_for(
+        _limits(spec, None),
+        steps=(100,),
+        has_stable=False,
+        warm_up=warm_up,
+        step_time=bake - warm_up,
+        deadline=bake + spec.rollout.deadline,
+    )
+
+
+def _limits(spec: Spec, own: float | None) -> Limits:
+    slo = spec.slo
+    return Limits(slo.error_rate, slo.p95, slo.p99, own, spec.rollout.max_ratio)
+
+
+def _reference(
+    spec: Spec, baseline: Baseline, stable: int | None, own: float | None
+) -> Reference | None:
+    """Stable's whole history as its counters have it, by the verdict's names of metrics."""
+    arm = baseline.sample.arms.get(stable) if baseline.sample and stable is not None else None
+    if arm is None or arm.requests == 0:
+        return None
+    thresholds: Mapping[str, float] = plan_for(_limits(spec, own)).thresholds
+    slow = {name: arm.latencies.slower_than(s * 1000.0) for name, s in thresholds.items()}
+    return Reference(arm.requests, {ERRORS: arm.errors + arm.masked, **slow})

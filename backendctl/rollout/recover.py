@@ -1,0 +1,96 @@
+"""Taking over after a dead driver, and clearing away what belongs to nothing.
+
+What `recover` does with a rollout that it finds, by the invariants:
+- ended or none: nothing;
+- draining after a bake that was passed: finished, stable may already be stopped;
+- an abort under way: finished;
+- held and waiting for a person: left alone, unless a person says what to do;
+- anything before: undone. Nobody watched the candidate while no driver lived, and silence is no
+  success.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from backendctl.clock import Clock
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Condition, Platform, Release, Routes
+from backendctl.rollout.history import Serving
+from backendctl.rollout.states import HoldKind, State
+
+CLEAR_DEADLINE = 30.0
+"""Seconds to wait for requests in flight to a release that belongs to nothing."""
+
+
+def waits_for_person(state: State) -> bool:
+    """Whether a rollout is held for a person, rather than left by a dead driver."""
+    return state.hold is not None and state.hold.kind is not HoldKind.STUCK
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A release that ran and belonged to nothing."""
+
+    number: int
+    stopped: bool
+    message: str = ""
+
+
+def clear_leftovers(platform: Platform, serving: Serving) -> Iterator[Cleared]:
+    """Stop releases that run but neither serve nor take part in a rollout.
+
+    The gateway is asked first: a release that it sends requests to is never stopped here, it is
+    reported. The caller holds the environment, and no rollout is in flight.
+    """
+    if serving.rollout_in_flight is not None:
+        raise ValueError("a rollout is in flight; its releases are not leftovers")
+    for number in platform.runtime.running():
+        if number == serving.stable:
+            continue
+        try:
+            yield _clear(platform, serving, number)
+        except BackendctlError as error:
+            yield Cleared(number, False, error.message)
+
+
+def _clear(platform: Platform, serving: Serving, number: int) -> Cleared:
+    router = platform.router
+    routes = router.read()
+    if routes is not None and routes.weights.get(number, 0) > 0:
+        return Cleared(number, False, "the gateway sends users' requests to it")
+    router.apply(Routes({} if serving.stable is None else {serving.stable: 100, number: 0}))
+    idle = router.drain(number, CLEAR_DEADLINE)
+    platform.runtime.stop(number)
+    router.apply(Routes({} if serving.stable is None else {serving.stable: 100}))
+    router.disconnect(number)
+    return Cleared(number, True, "" if idle else "requests were still in flight")
+
+
+def restore_serving(platform: Platform, release: Release, deadline: float, clock: Clock) -> bool:
+    """See to it that `release` runs, is connected and gets all requests; True if it already did.
+
+    For `up` after a stop or a reboot, and for a gateway that lost its routes. Idempotent. Raises
+    `release.start`, `release.not-ready` or `platform.gateway`.
+    """
+    runtime, router = platform.runtime, platform.router
+    whole = Routes({release.number: 100})
+    status = runtime.status(release.number)
+    routes = router.read()
+    ready = status.condition is Condition.READY
+    if ready and routes is not None and routes.weights.get(release.number) == 100:
+        return True
+    began = clock.monotonic()
+    if not ready:
+        runtime.start(release)
+        status = runtime.await_ready(release, deadline)
+    if status.condition is not Condition.READY:
+        died = status.condition in (Condition.FAILED, Condition.CRASHING)
+        raise BackendctlError(
+            "release.start" if died else "release.not-ready",
+            f"release {release.number} is {status.condition}",
+            cause=status.detail,
+            next=(f"backendctl logs --release {release.number}",),
+        )
+    router.connect(release.number, max(1.0, deadline - (clock.monotonic() - began)))
+    router.apply(whole)
+    return False
