@@ -1,0 +1,1 @@
+"""Seeded simulation of the verdict on a virtual clock. Run: python -m bench.verdict"""
