@@ -11,7 +11,8 @@ Ctrl-C or SIGTERM (both arrive as KeyboardInterrupt)
 - a second time: we leave at once, and `backendctl rollout recover` finishes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
@@ -72,20 +73,34 @@ class Driver:
 
     def begin(self, plan: RolloutPlan) -> None:
         """Record a new rollout."""
-        transition, record = begun(self._rollout, plan, self._now())
-        self._append(record)
-        self._state = transition.after
-        self._tell(transition)
+        with self._noticing_signals():
+            transition, record = begun(self._rollout, plan, self._now())
+            self._append(record)
+            self._state = transition.after
+            self._tell(transition)
 
     def take_over(self, observation: Observation) -> None:
         """Go on from the journal, after recording what this process was asked to do with it."""
-        self._reload()
-        self._feed(observation)
-        self._take_commands()
+        with self._noticing_signals():
+            self._reload()
+            self._feed(observation)
+            self._take_commands()
 
     def hear(self, command: Command) -> None:
         """Take in a command that was given with the rollout itself."""
-        self._feed(command)
+        with self._noticing_signals():
+            self._feed(command)
+
+    @contextmanager
+    def _noticing_signals(self) -> Iterator[None]:
+        """A signal before `run` undoes what was recorded; with nothing recorded it just leaves."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._rollout not in self._platform.store.rollouts():
+                raise
+            self._signalled = True
+            self._reload()
 
     # --- the loop ---
 
@@ -242,8 +257,15 @@ class Driver:
             self._state = fold(records, self._judge)
 
     def _tell(self, transition: Transition) -> None:
-        for event in events_of(self._rollout, transition):
-            self._on_event(event)
+        """A watcher who cannot listen must not stop the rollout half way."""
+        try:
+            for event in events_of(self._rollout, transition):
+                self._on_event(event)
+        except BrokenPipeError:
+            self._on_event = _nobody
+        except Exception as error:
+            self._on_event = _nobody
+            self._bug = error
 
     # --- people ---
 
@@ -277,6 +299,10 @@ class Driver:
             state=f"it was in phase {self.state.phase}; the gateway keeps its present weights",
             next=("backendctl rollout recover",),
         )
+
+
+def _nobody(_: Event) -> None:
+    return
 
 
 class _Window:

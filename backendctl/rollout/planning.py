@@ -10,7 +10,7 @@ from backendctl.platforms.base import Platform, Release, Sample
 from backendctl.rollout.history import Serving
 from backendctl.rollout.observe import own_p99
 from backendctl.rollout.states import Kind, RolloutPlan
-from backendctl.rollout.verdict import Limits, Reference, plan_for
+from backendctl.rollout.verdict import Forecast, Limits, Reference, forecast, plan_for
 from backendctl.rollout.verdict import Plan as VerdictPlan
 from backendctl.rollout.verdict.parameters import ERRORS
 from backendctl.spec.model import OnInconclusive, Spec
@@ -149,9 +149,28 @@ def _reference(
     spec: Spec, baseline: Baseline, stable: int | None, own: float | None
 ) -> Reference | None:
     """Stable's whole history as its counters have it, by the verdict's names of metrics."""
+    counts = _history(plan_for(_limits(spec, own)).thresholds, baseline, stable)
+    return None if counts is None else Reference(*counts)
+
+
+def expected(plan: RolloutPlan, baseline: Baseline) -> Forecast | None:
+    """How long judging takes for a release as good as stable; None where nothing is judged."""
+    judged = plan.verdict if plan.kind is Kind.CANARY else plan.bake_verdict
+    if judged is None or plan.stable is None:
+        return None
+    counts = _history(judged.thresholds, baseline, plan.stable)
+    if counts is None:
+        return forecast(judged, baseline.rps)
+    requests, events = counts
+    return forecast(judged, baseline.rps, {name: n / requests for name, n in events.items()})
+
+
+def _history(
+    thresholds: Mapping[str, float], baseline: Baseline, stable: int | None
+) -> tuple[int, Mapping[str, int]] | None:
+    """Stable's requests and events by metric since its counters began; None without any."""
     arm = baseline.sample.arms.get(stable) if baseline.sample and stable is not None else None
     if arm is None or arm.requests == 0:
         return None
-    thresholds: Mapping[str, float] = plan_for(_limits(spec, own)).thresholds
     slow = {name: arm.latencies.slower_than(s * 1000.0) for name, s in thresholds.items()}
-    return Reference(arm.requests, {ERRORS: arm.errors + arm.masked, **slow})
+    return arm.requests, {ERRORS: arm.errors + arm.masked, **slow}

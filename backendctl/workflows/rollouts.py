@@ -32,13 +32,13 @@ from backendctl.rollout.history import (
 from backendctl.rollout.judge import Judge, shipped
 from backendctl.rollout.lease import Lease, held
 from backendctl.rollout.observations import Command, TakenOver
-from backendctl.rollout.planning import Baseline, look_at_traffic, plan_rollout
+from backendctl.rollout.planning import Baseline, expected, look_at_traffic, plan_rollout
 from backendctl.rollout.records import fold
 from backendctl.rollout.recover import Cleared, clear_leftovers, waits_for_person
 from backendctl.rollout.schema import check_schema, last_migrated
 from backendctl.rollout.smoke import Probe, probe
-from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State, Word
-from backendctl.rollout.verdict import Forecast, forecast
+from backendctl.rollout.states import HoldKind, Kind, Phase, Result, State, Word
+from backendctl.rollout.verdict import Forecast
 from backendctl.spec.model import Spec, Strategy
 
 OnEvent = Callable[[Event], None]
@@ -146,24 +146,16 @@ def run_rollout(
     baseline = look_at_traffic(platform, means.clock, now.stable)
     plan = plan_rollout(spec, kind, candidate, now, baseline, by)
     rollout = next_identifier(platform.store)
-    expected = forecast_of(plan, baseline)
-    if expected is not None:
-        on_event(Forecasted(means.clock.now(), rollout, baseline.rps, expected))
-        if not expected.possible and override is None:
-            raise _unjudgeable(expected, baseline)
+    ahead = expected(plan, baseline)
+    if ahead is not None:
+        on_event(Forecasted(means.clock.now(), rollout, baseline.rps, ahead))
+        if not ahead.possible and override is None:
+            raise _unjudgeable(ahead, baseline)
     driver = _driver(platform, lease, rollout, on_event, means)
     driver.begin(plan)
     if override is not None:
         driver.hear(Command("promote", override.by, override.reason))
     return _outcome(rollout, driver.run())
-
-
-def forecast_of(plan: RolloutPlan, baseline: Baseline) -> Forecast | None:
-    """How long judging takes at the present traffic; None where nothing is judged."""
-    judged = plan.verdict if plan.kind is Kind.CANARY else plan.bake_verdict
-    if judged is None or plan.kind in (Kind.FIRST, Kind.ROLLBACK):
-        return None
-    return forecast(judged, baseline.rps)
 
 
 def run_rollback(
@@ -545,8 +537,8 @@ def _driver_dead(rollout: str, state: State | None) -> BackendctlError:
     )
 
 
-def _unjudgeable(expected: Forecast, baseline: Baseline) -> BackendctlError:
-    cause = "; ".join(expected.advice)
+def _unjudgeable(ahead: Forecast, baseline: Baseline) -> BackendctlError:
+    cause = "; ".join(ahead.advice)
     if baseline.problem:
         cause = f"the present traffic could not be measured ({baseline.problem}); {cause}"
     return BackendctlError(

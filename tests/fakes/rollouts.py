@@ -67,8 +67,7 @@ class Desk:
             lambda event: self.on_event(event),
             lease=lease,
             by=self.owner,
-            means=means(self.fake),
-            **more,
+            **{"means": means(self.fake), **more},
         )
         self.fake.store.release(lease.grant)
         return outcome
