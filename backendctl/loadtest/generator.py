@@ -17,6 +17,7 @@ from typing import Any
 from backendctl.loadtest.arrivals import arrivals
 from backendctl.loadtest.measurement import Outcome, Recorder
 from backendctl.loadtest.player import Player, Request, outcome_of
+from backendctl.loadtest.private import write_private
 from backendctl.loadtest.scenario import TOKEN_VARIABLE, Scenario
 
 PLAN_FILE = "plan.json"
@@ -61,7 +62,7 @@ class GeneratorPlan:
 
     def write(self, folder: Path) -> None:
         data = {**asdict(self), "scenario": self.scenario.to_data()}
-        (folder / PLAN_FILE).write_text(json.dumps(data))
+        write_private(folder / PLAN_FILE, json.dumps(data))
 
     @classmethod
     def read(cls, folder: Path) -> "GeneratorPlan":

@@ -282,6 +282,11 @@ class Measurement:
         for stage, data in delta.items():
             self.stages.setdefault(int(stage), StageMeasurement()).merge_data(data)
 
+    def seconds_of(self, stage: int, planned: float) -> float:
+        """How long a stage lasted; one that waits until the service is stable takes longer."""
+        began, ended = self.spans.get(stage, (0.0, planned))
+        return ended - began
+
     def cpu_during(self, stage: int) -> Iterator[tuple[str, list[float]]]:
         """Per worker, the samples whose whole second lies within the stage."""
         began, ended = self.spans.get(stage, (0.0, 0.0))

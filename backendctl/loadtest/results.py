@@ -6,7 +6,6 @@ only: `result.json` (the numbers), `measurement.json` (the histograms they come 
 """
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.loadtest.measurement import Measurement, StageMeasurement
+from backendctl.loadtest.private import write_private
 from backendctl.loadtest.profile import Loop, Profile, Stage, profile_from_data
 from backendctl.loadtest.verdict import Check, Result, Verdict
 
@@ -134,7 +134,11 @@ class LoadTestResult:
             "knee_rps": self.knee_rps,
             "verdict": self.verdict.to_data(),
             "stages": [
-                stage_data(stage, self.measurement.stages[index])
+                stage_data(
+                    stage,
+                    self.measurement.stages[index],
+                    self.measurement.seconds_of(index, stage.duration),
+                )
                 for index, stage in enumerate(self.profile.stages)
                 if index in self.measurement.stages
             ],
@@ -155,14 +159,14 @@ def holds(found: StageMeasurement | None, profile: Profile) -> bool:
     return response.quantile(0.95) <= limits.p95 and response.quantile(0.99) <= limits.p99
 
 
-def stage_data(stage: Stage, found: StageMeasurement) -> dict[str, Any]:
-    """One stage's numbers."""
+def stage_data(stage: Stage, found: StageMeasurement, seconds: float) -> dict[str, Any]:
+    """One stage's numbers; `seconds` is how long it lasted."""
     return {
         "name": stage.name,
         "loop": stage.loop.value,
-        "seconds": round(stage.duration, 3),
-        "offered_rps": round(found.scheduled / stage.duration, 3),
-        "achieved_rps": round(found.started / stage.duration, 3),
+        "seconds": round(seconds, 3),
+        "offered_rps": round(found.scheduled / seconds, 3),
+        "achieved_rps": round(found.started / seconds, 3),
         "users": stage.users if stage.loop is Loop.CLOSED else None,
         "scheduled": found.scheduled,
         "started": found.started,
@@ -196,15 +200,6 @@ def _milliseconds(histogram: Any) -> dict[str, float] | None:
 def new_id() -> str:
     """Sorts by time; two in the same second differ."""
     return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
 
 
 def save(result: LoadTestResult) -> None:

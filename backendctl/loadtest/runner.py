@@ -11,9 +11,10 @@ from backendctl.errors import BackendctlError
 from backendctl.loadtest.discovery import scenario_of
 from backendctl.loadtest.generator import GeneratorPlan, Order
 from backendctl.loadtest.measurement import Measurement, Outcome
+from backendctl.loadtest.private import write_private
 from backendctl.loadtest.processes import Processes, generator_failed
 from backendctl.loadtest.profile import Loop, Profile, Stage
-from backendctl.loadtest.results import LoadTestResult, holds, save, write_private
+from backendctl.loadtest.results import LoadTestResult, holds, save
 from backendctl.loadtest.scenario import Scenario
 from backendctl.loadtest.verdict import judge
 from backendctl.loadtest.warmth import is_stable
@@ -182,6 +183,7 @@ class _Conductor:
                 self._check_preflight(index)
             if stage.name.startswith("stress") and not self._held(index):
                 break
+            start = max(start, time.time() + LEAD)  # looking at the counts took a moment
         self._finish()
 
     def _await_ready(self) -> None:

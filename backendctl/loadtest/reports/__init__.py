@@ -1,0 +1,1 @@
+"""The same result for a terminal, a CI system and a browser."""
