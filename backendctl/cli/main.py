@@ -17,7 +17,7 @@ from backendctl.errors import BackendctlError, Exit
 
 def application() -> typer.Typer:
     """The command tree. Imports only modules that import nothing heavy at their top."""
-    from backendctl.cli import about, new
+    from backendctl.cli import about, init, new
 
     app = typer.Typer(
         name="backendctl",
@@ -32,7 +32,7 @@ def application() -> typer.Typer:
         },
     )
     app.callback()(_version)
-    contract.register(app, about.schema, new.new)
+    contract.register(app, about.schema, new.new, init.init)
     return app
 
 

@@ -3,6 +3,7 @@
 import difflib
 import keyword
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -150,6 +151,36 @@ def as_place(written: object) -> str:
     return text
 
 
+def as_command(written: object) -> str:
+    """One line as a shell would split it; empty: none."""
+    text = str(written).strip()
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise AnswerError(f"{text!r} is not a command line: {error}") from error
+    return text
+
+
+def as_path(written: object) -> str:
+    """A path of the service; empty: none."""
+    text = str(written).strip()
+    if text and not re.fullmatch(r"/[^\s\"\\]*", text):
+        raise AnswerError(f"{text!r} is not a path; accepted: one that begins with /")
+    return text
+
+
+def one_of(*accepted: str) -> Callable[[object], str]:
+    """A choice."""
+
+    def parse(written: object) -> str:
+        text = str(written).strip().lower()
+        if text not in accepted:
+            raise AnswerError(_unknown(text, accepted, "choice"))
+        return text
+
+    return parse
+
+
 # --- the table --------------------------------------------------------------------------------
 
 
@@ -234,6 +265,19 @@ SERVICE: tuple[Question, ...] = (
 )
 
 NEW_QUESTIONS = (*SERVICE, *PROMISES)
+
+FACTS: tuple[Question, ...] = (
+    Question("start", "Start command", as_command, _always(""), asked=False),
+    Question("ready", "Path of the readiness check", as_path, _always("/"), asked=False),
+    Question("migrate", "Command that migrates", as_command, _always(""), asked=False),
+    Question("install", "Command that installs", as_command, _always(""), asked=False),
+    Question("openapi", "Path of the OpenAPI document", as_path, _always(""), asked=False),
+    Question("database", "Database", one_of("postgresql", "none"), _always("none"), asked=False),
+    Question("cache", "Cache", one_of("valkey", "none"), _always("none"), asked=False),
+)
+"""What a repository usually shows; an answer given beforehand goes before what it shows."""
+
+INIT_QUESTIONS = (SERVICE[0], *FACTS, *PROMISES)
 
 
 def _unknown(word: str, known: Sequence[str], kind: str) -> str:

@@ -40,6 +40,12 @@ def render_service(answers: Answers) -> Rendered:
     return Rendered(files, TEMPLATE_VERSION)
 
 
+def render_text(template: str, name: str, context: Mapping[str, Any]) -> str:
+    """One file of a template that is no repository of its own."""
+    source = (shipped("templates") / template / f"{name}.jinja").read_text()
+    return str(_environment().from_string(source).render(context))
+
+
 def _target(source: Path, plural: str) -> PurePosixPath:
     """`dot_x` becomes `.x` (or it would act in our own repository); `.jinja` goes."""
     parts = [
@@ -73,7 +79,16 @@ def _environment() -> Any:
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
     )
     environment.filters["sort_lines"] = _sort_lines
+    environment.filters["toml"] = _toml_string
     return environment
+
+
+def _toml_string(text: str) -> str:
+    """A TOML string, in the quotes that need no escapes if there are such."""
+    import json
+
+    plain = "'" not in text and ('"' in text or "\\" in text)
+    return f"'{text}'" if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _sort_lines(block: str) -> str:

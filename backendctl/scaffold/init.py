@@ -1,0 +1,89 @@
+"""`init`: a backend.toml for a repository that is there already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from backendctl.errors import BackendctlError
+from backendctl.scaffold.place import place
+from backendctl.scaffold.questions import FACTS, INIT_QUESTIONS, UNCHANGED, Answers, slug
+from backendctl.scaffold.recognise.detect import LOOKED_FOR, recognise
+from backendctl.scaffold.recognise.facts import Found, Remark
+from backendctl.scaffold.render import render_text
+
+SPEC = "backend.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a repository shows."""
+
+    kind: str
+    facts: Mapping[str, Found]
+    """By question."""
+    remarks: tuple[Remark, ...] = field(default=())
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The facts as answers."""
+        return {key: found.value for key, found in self.facts.items()}
+
+
+def survey(folder: Path, start: str | None) -> Survey:
+    """Recognise the repository; `start` is the user's own start command, if there is one.
+
+    Raises `scaffold.not-empty` where there is a backend.toml already, and
+    `scaffold.unrecognised` where nothing is recognised and no start command was given.
+    """
+    if (folder / SPEC).exists():
+        raise BackendctlError(
+            "scaffold.not-empty",
+            f"{folder / SPEC} is there already",
+            state="it was not touched",
+            next=("backendctl advise", f"edit {SPEC}, or move it away and run init again"),
+        )
+    found = recognise(folder)
+    if found is None and start is None:
+        raise BackendctlError(
+            "scaffold.unrecognised",
+            f"nothing in {folder} says how the service starts",
+            cause="looked for " + "; ".join(LOOKED_FOR),
+            state=UNCHANGED,
+            next=('backendctl init --start "COMMAND --port $PORT"',),
+        )
+    name = Found(slug(folder.name) or "service", "", 0, "the folder's name")
+    if found is None:
+        return Survey("custom", {"name": name, "ready": Found("/", certain=False)})
+    if found.name is not None and slug(found.name.value):
+        name = Found(slug(found.name.value), found.name.file, found.name.line, found.name.why)
+    facts = {
+        "name": name,
+        "start": found.start,
+        "ready": found.ready,
+        "migrate": found.migrate,
+        "install": found.install,
+        "openapi": found.openapi,
+        "database": found.database,
+        "cache": found.cache,
+    }
+    return Survey(found.kind.value, {k: f for k, f in facts.items() if f}, found.remarks)
+
+
+def write_spec(folder: Path, surveyed: Survey, answers: Answers) -> str:
+    """Write backend.toml and return its text. Never overwrites one."""
+    text = spec_text(surveyed, answers)
+    place(folder, {PurePosixPath(SPEC): text.encode()}, merge=True)
+    return text
+
+
+def spec_text(surveyed: Survey, answers: Answers) -> str:
+    """backend.toml: what was found, each with its place, and what was answered."""
+    shown = {q.key: q.show(answers[q.key]) for q in INIT_QUESTIONS if q.key in answers}
+    places = {
+        question.key: f"  # {found.place}" if found and found.place else ""
+        for question in FACTS
+        for found in [surveyed.facts.get(question.key)]
+        if found is None or found.value == shown.get(question.key)
+    }
+    regimes = answers.get("compliance", ())
+    return render_text("init", "backend.toml", {**shown, "regimes": regimes, "places": places})
