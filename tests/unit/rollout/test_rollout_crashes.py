@@ -10,7 +10,14 @@ from collections.abc import Callable
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.rollout.events import PhaseChanged
+from backendctl.rollout.events import (
+    Aborting,
+    BlockObserved,
+    Event,
+    IntentBegun,
+    PhaseChanged,
+    Shifted,
+)
 from backendctl.rollout.verdict import Decision
 from backendctl.spec.model import Strategy
 from backendctl.workflows.rollouts import Means, Outcome, recover, run_rollback, serving
@@ -235,32 +242,59 @@ def test_a_watcher_that_breaks_does_not_break_the_rollout() -> None:
     story.assert_whole()
 
 
-@pytest.mark.parametrize("seconds", [10.0, 200.0])
-def test_a_gateway_outage_is_waited_out_or_ends_held_but_never_pretends(seconds: float) -> None:
-    story = STORIES["promoted canary"]()
+def gateway_down_for(story: Story, seconds: float, when: type[Event]) -> None:
+    """From the first such event of the rollout on."""
     env, clock = story.fake.env, story.fake.clock
-    count = itertools.count()
     until: list[float] = []
 
-    def outage(name: str) -> None:
-        if next(count) == 40:
+    def look(event: Event) -> None:
+        if isinstance(event, when) and not until:
             until.append(clock.now() + seconds)
-        env.gateway_down = bool(until) and clock.now() < until[0]
+            env.gateway_down = True
 
     def mend(_: float) -> None:
         if until and clock.now() >= until[0]:
             env.gateway_down = False
 
-    env.point = outage
+    story.desk.on_event = look
     clock.on_pass.append(mend)
+
+
+@pytest.mark.parametrize("when", [PhaseChanged, IntentBegun, Shifted, BlockObserved])
+def test_a_short_gateway_outage_is_waited_out(when: type[Event]) -> None:
+    story = STORIES["promoted canary"]()
+    gateway_down_for(story, 10.0, when)
+    assert story.run().result == "promoted"
+    story.assert_whole()
+
+
+def test_a_gateway_outage_while_observing_ends_held_with_the_weights_as_they_were() -> None:
+    story = STORIES["promoted canary"]()
+    gateway_down_for(story, 200.0, Shifted)
     outcome = story.run()
-    if outcome.result == "held":
-        assert outcome.next[-1] == "backendctl rollout recover"
-        clock.wait(seconds)
-        env.point = lambda name: None
-        recovered = story.recover()
-        assert recovered is not None
-        assert recovered.result == "restored"
+    assert outcome.result == "held"
+    assert "counters cannot be had" in outcome.reason
+    story.fake.clock.wait(200.0)
+    outcome = recover(
+        story.fake.platform, lambda _: None, by="bob", wish="abort", means=story.means
+    ).outcome
+    assert outcome is not None
+    assert outcome.result == "restored"
+    story.assert_whole()
+
+
+def test_stable_that_cannot_be_restored_is_said_and_recovered_later() -> None:
+    story = STORIES["convicted canary"]()
+    gateway_down_for(story, 200.0, Aborting)
+    outcome = story.run()
+    assert outcome.result == "held"
+    assert "stable could not be restored" in outcome.reason
+    assert outcome.next[-1] == "backendctl rollout recover"
+    story.fake.clock.wait(200.0)
+    recovered = story.recover()
+    assert recovered is not None
+    assert recovered.result == "restored"
+    assert "convicted" in recovered.reason or "scripted: fail" in recovered.reason
     story.assert_whole()
 
 
