@@ -1,0 +1,223 @@
+"""What each release did, from Envoy's own counters.
+
+Which counter says what was found out with real traffic, by killing and misleading releases:
+
+- The code and the time of a request land on the cluster that its route names: the release's own
+  (`rel-7`), or the one in front of it and its fallback (`rel-7-fb-6`), which counts an answer of
+  release 6 too. Both belong to arm 7: its users waited for it.
+- Attempts and connections land on the cluster of the release that got them.
+- So an answer that came from elsewhere is an attempt too few on `rel-7`. It was *masked*: users
+  saw no error, but the release did not answer, and that counts against it.
+- A response cut off in the middle was counted as the 200 it began with. It shows only as a
+  connection that the server ended while a request was active, and that neither a retry nor a 503
+  accounts for.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from backendctl.clock import Clock, SystemClock
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import ArmSample, Latencies, Sample
+from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
+from backendctl.platforms.local.envoy_config import Arm
+from backendctl.platforms.local.layout import Layout
+
+STANDARD_EDGES_MS = (
+    *(1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700),
+    *(1000, 1500, 2000, 3000, 5000, 7000, 10000, 15000, 20000, 30000),
+)
+
+_COUNTERS = (
+    "membership_healthy",
+    "upstream_cx_destroy_remote_with_active_rq",
+    "upstream_cx_none_healthy",
+    "upstream_rq_503",
+    "upstream_rq_5xx",
+    "upstream_rq_active",
+    "upstream_rq_completed",
+    "upstream_rq_pending_failure_eject",
+    "upstream_rq_retry",
+    "upstream_rq_retry_success",
+    "upstream_rq_total",
+)
+_TIME = "upstream_rq_time"
+_PATTERN = rf"^cluster\.rel-\d+(-fb-\d+|-preview)?\.({'|'.join((*_COUNTERS, _TIME))})$"
+_STAT = re.compile(r"cluster\.([^.]+)\.(\w+)")
+_MERGE_SECONDS = 0.01
+"""Envoy's threads hand in their histograms within about a millisecond of being asked."""
+
+
+class EnvoyMeter:
+    """The Meter of `platforms/base.py` on one Envoy."""
+
+    def __init__(
+        self, layout: Layout, edges_ms: Sequence[float] = (), clock: Clock | None = None
+    ) -> None:
+        """`edges_ms` are thresholds that must be among the edges, the SLO's above all. Envoy
+        keeps two significant digits and whole milliseconds: others are rounded down to that."""
+        self._admin = EnvoyAdmin(layout.admin_socket)
+        self._edges = edges(edges_ms)
+        self._clock = clock or SystemClock()
+        self._former: dict[int, ArmSample] = {}
+
+    def sample(self) -> Sample:
+        """As the base says. Counters and histograms are of the same moment, to a millisecond or
+        two: the first reading makes Envoy collect its histograms, the second fetches them."""
+        try:
+            counters = self._admin.stats(_PATTERN, histogram_buckets="detailed")
+            at = self._clock.now()
+            self._clock.wait(_MERGE_SECONDS)
+            histograms = self._admin.stats(_PATTERN, histogram_buckets="detailed")
+        except GatewayGoneError as error:
+            raise BackendctlError(
+                "platform.gateway",
+                "the gateway's counters cannot be read",
+                cause=str(error),
+                state="what it serves is not known from here",
+                next=("backendctl status", "backendctl logs gateway"),
+            ) from error
+        arms = arm_samples(counters_of(counters), bins_of(histograms), self._edges)
+        self._former = {n: never_unmasked(arm, self._former.get(n)) for n, arm in arms.items()}
+        return Sample(at, self._former)
+
+
+def never_unmasked(arm: ArmSample, former: ArmSample | None) -> ArmSample:
+    """Keep `masked` from falling within a series: it is a difference of counters that are not
+    read at one instant, and a client that hangs up lowers it."""
+    if former is None or arm.requests < former.requests:
+        return arm
+    return replace(arm, masked=max(arm.masked, former.masked))
+
+
+# --- from Envoy's JSON ------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Counters:
+    """The counters of one cluster, by name; absent ones are 0."""
+
+    values: dict[str, int] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> int:
+        return self.values.get(name, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """`count` requests that took less than `below_ms`, and not less than the bin before."""
+
+    below_ms: float
+    count: int
+
+
+def counters_of(stats: Mapping[str, Any]) -> dict[Arm, Counters]:
+    """Cluster counters by arm."""
+    found: dict[Arm, Counters] = {}
+    for stat in stats["stats"]:
+        match = _STAT.fullmatch(stat.get("name", ""))
+        arm = Arm.parse(match.group(1)) if match else None
+        if match and arm is not None:
+            found.setdefault(arm, Counters()).values[match.group(2)] = int(stat["value"])
+    return found
+
+
+def bins_of(stats: Mapping[str, Any]) -> dict[Arm, tuple[Bin, ...]]:
+    """Envoy's own histogram bins by arm, since the cluster began.
+
+    Times are whole milliseconds cut down, so one recorded as 7 took less than 8; and bins hold two
+    significant digits, so from 100 on one bin is several milliseconds wide.
+    """
+    found: dict[Arm, tuple[Bin, ...]] = {}
+    for stat in stats["stats"]:
+        for detail in stat.get("histograms", {}).get("details", ()):
+            match = _STAT.fullmatch(detail["name"])
+            arm = Arm.parse(match.group(1)) if match else None
+            if arm is not None:
+                found[arm] = tuple(
+                    Bin(each["lower_bound"] + max(each["width"], 1), int(each["count"]))
+                    for each in detail["totals"]
+                )
+    return found
+
+
+# --- pure arithmetic --------------------------------------------------------------------------
+
+
+def edges(wanted: Sequence[float]) -> tuple[float, ...]:
+    """All edges, rising: the standard ones and those wanted, as fine as Envoy can tell them."""
+    return tuple(sorted({*map(float, STANDARD_EDGES_MS), *map(resolvable, wanted)}))
+
+
+def resolvable(edge_ms: float) -> float:
+    """The largest edge that Envoy's bins can tell exactly, not above `edge_ms` (at least 1)."""
+    whole = int(edge_ms)
+    step: int = 10 ** max(0, len(str(whole)) - 2)
+    return float(max(1, whole - whole % step))
+
+
+def latencies(bins: Sequence[Bin], edges_ms: tuple[float, ...]) -> Latencies:
+    """Cumulative counts at the edges."""
+    at_most = tuple(sum(b.count for b in bins if b.below_ms <= edge) for edge in edges_ms)
+    return Latencies(edges_ms, at_most, sum(b.count for b in bins))
+
+
+def arm_samples(
+    counters: Mapping[Arm, Counters],
+    bins: Mapping[Arm, Sequence[Bin]],
+    edges_ms: tuple[float, ...],
+) -> dict[int, ArmSample]:
+    """One sample per connected release."""
+    found = {}
+    for own in counters:
+        if own != Arm(own.number):
+            continue
+        routed = {arm: c for arm, c in counters.items() if arm.number == own.number}
+        served = {arm: c for arm, c in routed.items() if not arm.preview}
+        real = counters[own]
+        found[own.number] = ArmSample(
+            number=own.number,
+            requests=sum(c["upstream_rq_completed"] for c in served.values()),
+            errors=sum(c["upstream_rq_5xx"] for c in served.values())
+            + _cut_short(real, routed.values()),
+            masked=_masked(real, routed),
+            latencies=latencies([b for arm in served for b in bins.get(arm, ())], edges_ms),
+            healthy=real["membership_healthy"],
+        )
+    return found
+
+
+def _cut_short(real: Counters, routed: Collection[Counters]) -> int:
+    """Responses that began and never ended.
+
+    A server that ends a connection in use has cost a retry, a 503, or the rest of a response. An
+    application's own 503s hide as many of the last kind: this is a lower bound.
+    """
+    cut = real["upstream_cx_destroy_remote_with_active_rq"]
+    retried = sum(c["upstream_rq_retry"] for c in routed)
+    repeated = max(0, retried - real["upstream_rq_pending_failure_eject"])
+    refused = sum(c["upstream_rq_503"] - c["upstream_cx_none_healthy"] for c in routed)
+    return max(0, cut - repeated - max(0, refused))
+
+
+def _masked(real: Counters, routed: Mapping[Arm, Counters]) -> int:
+    """Requests of this arm that its fallback answered.
+
+    All attempts made for the arm (each answer is one, each retry is one more) less those that
+    reached the release or failed to connect to it, and less answers without any attempt (503: no
+    healthy process anywhere). Exact but for clients that hang up, each of whom lowers it by one;
+    successful retries are a lower bound that they do not touch.
+    """
+    before = [c for arm, c in routed.items() if arm.fallback is not None]
+    if not before:
+        return 0
+    made = sum(c["upstream_rq_completed"] + c["upstream_rq_retry"] for c in routed.values())
+    nowhere = sum(c["upstream_cx_none_healthy"] for c in routed.values())
+    reached = (
+        real["upstream_rq_total"]
+        - real["upstream_rq_active"]
+        + real["upstream_rq_pending_failure_eject"]
+    )
+    return max(made - nowhere - reached, sum(c["upstream_rq_retry_success"] for c in before))
