@@ -1,0 +1,378 @@
+"""`backendctl loadtest run | plan | report | compare`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backendctl.cli.contract import Answer, Output, Session, command, group, register
+from backendctl.errors import BackendctlError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from backendctl.loadtest.compare import Difference
+    from backendctl.loadtest.results import LoadTestResult
+    from backendctl.loadtest.runner import Progress
+    from backendctl.workflows.loadtest import Plan, Wishes
+
+app = group("Offer twice the expected peak and hold the service to its promises.")
+
+Target = Annotated[
+    str, typer.Option("--target", help="URL to load instead of the environment's own.")
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="About 15 s in all; enough from 60 requests/s upward.")
+]
+Hold = Annotated[
+    str,
+    typer.Option(
+        "--hold", help='How long to hold 2x the peak, such as "5m"; a minute or as needed if not.'
+    ),
+]
+With = Annotated[
+    list[str] | None,
+    typer.Option("--with", help="Also run: spike (3x), soak (1x), stress (to the knee)."),
+]
+Only = Annotated[
+    str, typer.Option("--only", help="Only the open or only the closed loop; both if not said.")
+]
+Locustfile = Annotated[
+    Path | None,
+    typer.Option("--locustfile", help="Your own Locust users, in place of the closed loop's."),
+]
+Paths = Annotated[
+    list[str] | None,
+    typer.Option("--path", help="GET this path instead of what OpenAPI describes; repeatable."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed sends the same requests.")]
+Confirm = Annotated[
+    str | None,
+    typer.Option("--confirm", help="The name to type when the target is not on this machine."),
+]
+Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A kept test; the newest if not.")]
+
+
+@command(
+    examples=(
+        "backendctl loadtest run",
+        "backendctl loadtest run --quick",
+        "backendctl loadtest run --with stress",
+        "backendctl loadtest run --env staging --confirm staging --output json",
+        "backendctl loadtest run --junit loadtest.xml        # in CI",
+    )
+)
+def run(
+    session: Session,
+    target: Target = "",
+    quick: Quick = False,
+    hold: Hold = "",
+    with_: With = None,
+    only: Only = "",
+    locustfile: Locustfile = None,
+    path: Paths = None,
+    seed: Seed = 1,
+    confirm: Confirm = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Also write the JUnit XML here.")
+    ] = None,
+) -> Answer:
+    """Load the service at twice its expected peak and judge it by its SLO.
+
+    Once with requests that arrive whatever the service does (open loop), once with users who wait
+    and think (closed loop). Latency counts from the moment each request was due, so a stall cannot
+    hide itself. Requests come from the service's OpenAPI document.
+
+    Exit status: 0 passed, 1 a promise is broken, 3 too short to decide, 4 the measurement cannot
+    be trusted, 5 the target does not answer.
+    """
+    from backendctl.loadtest.reports import terminal
+    from backendctl.loadtest.results import JUNIT_FILE
+    from backendctl.workflows import environment, loadtest
+
+    wishes = _wishes(target, quick, hold, with_, only, locustfile, path, seed)
+    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    planned = loadtest.plan(opened, wishes)
+    _confirm(session, planned, confirm)
+    for note in planned.profile.notes:
+        session.line(f"note: {note}")
+    with session.step(f"Load test of {planned.environment}") as say:
+        result = loadtest.run(opened, planned, lambda p: _progress(session, say, p))
+    if junit is not None:
+        junit.write_text((result.folder / JUNIT_FILE).read_text())
+    error = _no(result)
+    return Answer(
+        data=_data(result),
+        text=lambda console: terminal.show(result, console),
+        exit=0 if error is None else error.exit,
+        error=error,
+    )
+
+
+@command(examples=("backendctl loadtest plan", "backendctl loadtest plan --with spike"))
+def plan(
+    session: Session,
+    target: Target = "",
+    quick: Quick = False,
+    hold: Hold = "",
+    with_: With = None,
+    only: Only = "",
+    locustfile: Locustfile = None,
+    path: Paths = None,
+) -> Answer:
+    """Show what would be sent where, and send nothing but a look at the OpenAPI document."""
+    from backendctl.workflows import environment, loadtest
+
+    wishes = _wishes(target, quick, hold, with_, only, locustfile, path, 1)
+    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    planned = loadtest.plan(opened, wishes)
+    data = {
+        "environment": planned.environment,
+        "target": planned.target,
+        "needs_confirmation": planned.needs_confirmation,
+        "profile": planned.profile.to_data(),
+        "source": planned.scenario.source,
+        "operations": [{"name": o.name, "weight": o.weight} for o in planned.scenario.operations],
+        "left_out": dict(planned.scenario.left_out),
+        "locustfile": str(planned.locustfile) if planned.locustfile else None,
+    }
+    return Answer(data=data, text=lambda console: _show_plan(planned, console))
+
+
+@command(
+    examples=(
+        "backendctl loadtest report",
+        "backendctl loadtest report --list",
+        "backendctl loadtest report 20260401-101500-3f2a --output json",
+    )
+)
+def report(
+    session: Session,
+    id: Id = None,
+    list_: Annotated[bool, typer.Option("--list", help="Only list the kept tests.")] = False,
+) -> Answer:
+    """Show a kept load test, and where its page is."""
+    from backendctl.loadtest.reports import terminal
+    from backendctl.loadtest.results import kept, load
+    from backendctl.workflows import environment, loadtest
+
+    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    if list_:
+        root = loadtest.results_root(opened)
+        found = [load(root / name) for name in kept(root)]
+        rows = [
+            {"id": r.id, "result": r.result.value, "offered_rps": r.offered_rps, "p95_ms": r.p95_ms}
+            for r in found
+        ]
+        lines = [f"{r['id']}  {r['result']:<12}  {r['offered_rps']:>8,.1f}/s" for r in rows]
+        where = opened.environment.name
+        return Answer(
+            data={"environment": where, "loadtests": rows},
+            text="\n".join(lines) or f"{where} has no load test yet.",
+        )
+    result = loadtest.find(opened, id)
+    return Answer(data=_data(result), text=lambda console: terminal.show(result, console))
+
+
+@command(examples=("backendctl loadtest compare 20260401-101500-3f2a 20260402-090000-77aa",))
+def compare(
+    session: Session,
+    before: Annotated[str, typer.Argument(help="The earlier test.")],
+    after: Annotated[str | None, typer.Argument(help="The later one; the newest if not.")] = None,
+) -> Answer:
+    """Say what changed between two load tests, and what of it is more than noise."""
+    from backendctl.loadtest.compare import caveats
+    from backendctl.loadtest.compare import compare as differences_of
+    from backendctl.workflows import environment, loadtest
+
+    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    a, b = loadtest.find(opened, before), loadtest.find(opened, after)
+    differences, doubts = differences_of(a, b), caveats(a, b)
+    data = {
+        "environment": opened.environment.name,
+        "before": a.id,
+        "after": b.id,
+        "caveats": doubts,
+        "differences": [d.to_data() for d in differences],
+    }
+    return Answer(
+        data=data, text=lambda console: _show_differences(console, a.id, b.id, differences, doubts)
+    )
+
+
+register(app, run, plan, report, compare)
+
+
+# --- what was asked for --------------------------------------------------------------------------
+
+
+def _wishes(
+    target: str,
+    quick: bool,
+    hold: str,
+    with_: list[str] | None,
+    only: str,
+    locustfile: Path | None,
+    paths: list[str] | None,
+    seed: int,
+) -> "Wishes":
+    from dataclasses import replace
+
+    from backendctl.loadtest.profile import QUICK, Durations, Extra, Loop
+    from backendctl.spec.units import DURATION, UnitError
+    from backendctl.workflows.loadtest import Wishes
+
+    durations = QUICK if quick else Durations()
+    if hold:
+        try:
+            seconds = DURATION.parse(hold)
+        except UnitError as error:
+            raise _usage("--hold", hold, DURATION.accepted) from error
+        durations = replace(durations, hold=seconds, closed=seconds)
+    extras = set()
+    for word in (part.strip() for each in with_ or () for part in each.split(",")):
+        if word not in set(Extra):
+            raise _usage("--with", word, ", ".join(Extra))
+        extras.add(Extra(word))
+    if only and only not in set(Loop):
+        raise _usage("--only", only, ", ".join(Loop))
+    for each in paths or ():
+        if not each.startswith("/"):
+            raise _usage("--path", each, 'a path such as "/items"')
+    return Wishes(
+        target=target,
+        durations=durations,
+        extras=frozenset(extras),
+        loops=frozenset({Loop(only)}) if only else frozenset(Loop),
+        locustfile=locustfile,
+        paths=tuple(paths or ()),
+        seed=seed,
+    )
+
+
+def _usage(option: str, given: str, accepted: str) -> BackendctlError:
+    return BackendctlError(
+        "usage", f"{option} {given!r} is not understood", cause=f"accepted: {accepted}"
+    )
+
+
+def _confirm(session: Session, planned: "Plan", given: str | None) -> None:
+    if not planned.needs_confirmation:
+        return
+    from backendctl.loadtest.target import host_of, is_this_machine
+
+    # A target of one's own choice is confirmed by its host: the environment's name says nothing.
+    elsewhere = planned.environment == "local" and not is_this_machine(planned.target)
+    word = host_of(planned.target) if elsewhere else planned.environment
+    session.confirm_typed(
+        f"This sends up to {max(s.to_rate for s in planned.profile.stages):,.0f} requests/s for "
+        f"{planned.profile.seconds:.0f} s to {planned.target} ({planned.environment}).",
+        word,
+        given,
+    )
+
+
+# --- what is said --------------------------------------------------------------------------------
+
+
+def _progress(session: Session, say: Any, progress: "Progress") -> None:
+    session.emit("loadtest.progress", progress.to_data())
+    if session.output is Output.JSONL:
+        return
+    p95 = "-" if progress.p95_ms is None else f"{progress.p95_ms:,.1f} ms"
+    say(
+        f"{progress.stage}, {progress.remaining:.0f} s left: {progress.rps:,.0f}/s, "
+        f"{progress.errors} errors, p95 {p95}, {progress.in_flight} in flight"
+    )
+
+
+def _no(result: "LoadTestResult") -> BackendctlError | None:
+    """Why the exit status is not 0."""
+    from backendctl.loadtest.verdict import Result
+
+    if result.result is Result.PASS:
+        return None
+    code = {
+        Result.FAIL: "loadtest.slo",
+        Result.INCONCLUSIVE: "loadtest.inconclusive",
+        Result.INVALID: "loadtest.invalid",
+    }[result.result]
+    message = {
+        Result.FAIL: "the service broke a promise at twice its expected peak",
+        Result.INCONCLUSIVE: "the load test was too short to decide",
+        Result.INVALID: "the load test's measurement cannot be trusted",
+    }[result.result]
+    following = {
+        Result.FAIL: (f"backendctl loadtest report {result.id}", "backendctl logs"),
+        Result.INCONCLUSIVE: ("backendctl loadtest run --hold 5m",),
+        Result.INVALID: (f"backendctl loadtest report {result.id}",),
+    }[result.result]
+    return BackendctlError(code, message, cause="; ".join(result.verdict.reasons), next=following)
+
+
+def _data(result: "LoadTestResult") -> dict[str, Any]:
+    from backendctl.loadtest.results import HTML_FILE, JUNIT_FILE
+
+    return {
+        **result.to_data(),
+        "report": str(result.folder / HTML_FILE),
+        "junit": str(result.folder / JUNIT_FILE),
+    }
+
+
+def _show_plan(planned: "Plan", console: "Console") -> None:
+    from backendctl.loadtest.profile import Loop
+
+    profile = planned.profile
+    lines = [
+        f"Target   {planned.target} ({planned.environment})"
+        + (", needs a typed confirmation" if planned.needs_confirmation else ""),
+        f"Peak     {profile.peak_rps:,.1f} requests/s expected, {profile.offered_rps:,.1f} offered",
+        f"Time     at least {profile.seconds:.0f} s",
+        f"Limits   p95 {profile.limits.p95 * 1000:,.0f} ms, p99 {profile.limits.p99 * 1000:,.0f} "
+        f"ms, errors {profile.limits.error_rate:.2%}; a request times out after "
+        f"{profile.request_timeout:g} s",
+        "",
+        "Stages",
+    ]
+    for stage in profile.stages:
+        load = (
+            f"{stage.to_rate:,.1f} requests/s"
+            if stage.loop is Loop.OPEN
+            else f"{stage.users:,} users who think {profile.think_time:g} s"
+        )
+        until = f" up to {stage.most:.0f} s, until stable" if stage.most else ""
+        judged = "  judged" if stage.judged else ""
+        lines.append(f"  {stage.name:<14} {stage.duration:7.1f} s{until}  {load}{judged}")
+    lines += ["", f"Requests, from {planned.scenario.source}"]
+    total = sum(o.weight for o in planned.scenario.operations)
+    lines += [f"  {o.weight / total:6.1%}  {o.name}" for o in planned.scenario.operations]
+    lines += [f"  not sent  {name}: {why}" for name, why in planned.scenario.left_out.items()]
+    if planned.locustfile:
+        lines += [f"  closed loop: the users of {planned.locustfile}"]
+    lines += [f"note: {note}" for note in profile.notes]
+    console.print("\n".join(lines), markup=False)
+
+
+def _show_differences(
+    console: "Console",
+    before: str,
+    after: str,
+    differences: "list[Difference]",
+    doubts: list[str],
+) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from backendctl.loadtest.reports.words import NAMES, milliseconds, percent
+
+    for doubt in doubts:
+        console.print(f"caution: {doubt}", markup=False)
+    table = Table(title=f"{before} -> {after}", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("stage", "", "before", "after", "change", "from", "to", "more than noise"):
+        table.add_column(name, justify="left" if name in ("stage", "") else "right")
+    for d in differences:
+        show = percent if d.name == "errors" else milliseconds
+        numbers = (show(v) for v in (d.before, d.after, d.change, d.low, d.high))
+        table.add_row(d.stage, NAMES[d.name], *numbers, "yes" if d.distinguishable else "no")
+    console.print(table)

@@ -1,0 +1,176 @@
+"""`backendctl loadtest`: from an environment, or a URL, to a judged and kept load test."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendctl.errors import BackendctlError
+from backendctl.loadtest.discovery import scenario_of
+from backendctl.loadtest.private import write_private
+from backendctl.loadtest.profile import Durations, Extra, Loop, Profile, derive
+from backendctl.loadtest.reports.html import html
+from backendctl.loadtest.reports.junit import junit
+from backendctl.loadtest.results import (
+    HTML_FILE,
+    JUNIT_FILE,
+    LoadTestResult,
+    kept,
+    load,
+    new_id,
+)
+from backendctl.loadtest.runner import OnEvent, Token, run_load_test
+from backendctl.loadtest.scenario import Scenario, plain_paths
+from backendctl.loadtest.target import checked, is_this_machine
+from backendctl.platforms.local.issuer import mint_token
+from backendctl.platforms.local.layout import Layout
+from backendctl.spec.model import PlatformName
+from backendctl.workflows.environment import Opened
+
+TOKEN_VARIABLE = "BACKENDCTL_LOADTEST_TOKEN"  # noqa: S105 - a name, not a token
+TOKEN_TTL = 900.0
+"""Seconds a minted token is valid; the runner asks for a new one well before that."""
+OWN_LOCUSTFILE = Path("loadtests/locustfile.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for beyond what follows from the promises."""
+
+    target: str = ""
+    """Instead of the environment's own address."""
+    durations: Durations | None = None
+    extras: frozenset[Extra] = frozenset()
+    loops: frozenset[Loop] = frozenset(Loop)
+    locustfile: Path | None = None
+    paths: tuple[str, ...] = ()
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be sent where."""
+
+    target: str
+    environment: str
+    profile: Profile
+    scenario: Scenario
+    locustfile: Path | None
+    token: Token | None
+    needs_confirmation: bool
+    """Whether someone else's machine would get the load."""
+
+
+def plan(opened: Opened, wishes: Wishes) -> Plan:
+    """Work out the test; asks the target what it serves, and sends no load.
+
+    Raises `loadtest.target` if it does not answer, `usage` for a bad URL or locustfile.
+    """
+    target = checked(wishes.target or opened.platform.router.url)
+    token = _token(opened, target)
+    scenario = (
+        plain_paths(wishes.paths, "the paths given with --path")
+        if wishes.paths
+        else scenario_of(target, opened.spec, with_token=token is not None)
+    )
+    spec = opened.spec
+    return Plan(
+        target=target,
+        environment=opened.environment.name,
+        profile=derive(
+            spec.load,
+            spec.slo,
+            wishes.durations,
+            wishes.extras,
+            seed=wishes.seed,
+            loops=wishes.loops,
+        ),
+        scenario=scenario,
+        locustfile=_locustfile(opened, wishes),
+        token=token,
+        needs_confirmation=not (
+            opened.environment.platform is PlatformName.LOCAL and is_this_machine(target)
+        ),
+    )
+
+
+def run(opened: Opened, planned: Plan, on_event: OnEvent) -> LoadTestResult:
+    """Run the planned test and write its reports; raises what `run_load_test` raises."""
+    folder = results_root(opened) / new_id()
+    try:
+        result = run_load_test(
+            planned.target,
+            opened.spec,
+            planned.profile,
+            planned.token,
+            on_event,
+            folder,
+            environment=planned.environment,
+            scenario=planned.scenario,
+            locustfile=planned.locustfile,
+            project=opened.project,
+        )
+    except BackendctlError as error:
+        if error.code == "interrupted":
+            write_reports(load(folder))
+        raise
+    write_reports(result)
+    return result
+
+
+def write_reports(result: LoadTestResult) -> None:
+    """The page and the JUnit file beside the kept numbers."""
+    write_private(result.folder / HTML_FILE, html(result))
+    write_private(result.folder / JUNIT_FILE, junit(result))
+
+
+def results_root(opened: Opened) -> Path:
+    """Where the environment's load tests are kept."""
+    return Layout(opened.project, opened.environment.name).home / "loadtests"
+
+
+def find(opened: Opened, wanted: str | None) -> LoadTestResult:
+    """A kept test by its id, or the newest. Raises `missing.data`."""
+    root = results_root(opened)
+    ids = kept(root)
+    if not ids:
+        raise BackendctlError(
+            "missing.data",
+            f"{opened.environment.name} has no load test yet",
+            next=("backendctl loadtest run",),
+        )
+    if wanted is None:
+        return load(root / ids[-1])
+    if wanted not in ids:
+        raise BackendctlError(
+            "missing.data",
+            f"{opened.environment.name} has no load test {wanted!r}",
+            cause=f"kept: {', '.join(ids[-10:])}",
+            next=(f"backendctl loadtest report {ids[-1]}",),
+        )
+    return load(root / wanted)
+
+
+def _token(opened: Opened, target: str) -> Token | None:
+    """Given tokens go anywhere, those of the test issuer to this machine only."""
+    given = os.environ.get(TOKEN_VARIABLE)
+    if given:
+        return lambda: given
+    local = opened.environment.platform is PlatformName.LOCAL and is_this_machine(target)
+    if not opened.spec.auth.issuer or not local:
+        return None
+    layout = Layout(opened.project, opened.environment.name)
+    mint: Callable[[], str] = lambda: mint_token(layout, {}, TOKEN_TTL)  # noqa: E731
+    return mint
+
+
+def _locustfile(opened: Opened, wishes: Wishes) -> Path | None:
+    given = wishes.locustfile
+    if given is None and opened.spec.loadtest.locustfile:
+        given = opened.project / opened.spec.loadtest.locustfile
+    if given is None:
+        own = opened.project / OWN_LOCUSTFILE
+        return own if own.is_file() else None
+    if not given.is_file():
+        raise BackendctlError("usage", f"there is no locustfile {given}", state="nothing was sent")
+    return given
