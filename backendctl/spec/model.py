@@ -1,16 +1,47 @@
-"""The promises, as frozen objects. Every quantity is in the unit its name or docstring says.
+"""The promises, as frozen objects. Every quantity is held in the unit its type says.
 
-`load.py` makes these from `backend.toml`; `derive.py` computes what follows from them.
+`load.py` makes these from `backend.toml`; `derive.py` computes what follows from them. The
+docstring under a field is its description in the JSON Schema and on the reference page, and its
+type says how it is written: there is no other definition of either.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    StrictBool,
+)
+
+from backendctl.spec.fields import (
+    Argv,
+    Bytes,
+    Count,
+    Fraction,
+    Growth,
+    Label,
+    OptionalUrl,
+    OptionalUrlPath,
+    PerSecond,
+    Place,
+    Port,
+    Seconds,
+    Url,
+    UrlPath,
+    VariableName,
+    named,
+    named_list,
+)
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class PlatformName(StrEnum):
@@ -37,159 +68,282 @@ class Regime(StrEnum):
     CCPA = "ccpa"
 
 
+class Client(StrEnum):
+    """What calls the service."""
+
+    WEB = "web"
+    MOBILE = "mobile"
+    PARTNER = "partner"
+    """Other organisations' programs."""
+    SERVICE = "service"
+    """Our own other services."""
+
+
 class Health(_Part):
     """Paths answered with 2xx when the process is what the name says."""
 
-    ready: str = "/readyz"
-    live: str = "/livez"
+    ready: UrlPath = "/readyz"
+    """Answers 2xx when the process can serve requests; traffic waits for it."""
+    live: UrlPath = "/livez"
+    """Answers 2xx while the process is alive; it is restarted when this fails."""
 
 
 class Service(_Part):
-    name: str
-    start: tuple[str, ...]
-    """argv; `$PORT` and other variables stand in arguments. Written as one shell-like line."""
-    dev: tuple[str, ...] = ()
-    """argv for `backendctl dev`; the start command with restart on change when empty."""
-    install: tuple[str, ...] = ()
-    """argv that installs dependencies where the recognised lock files do not say how."""
-    migrate: tuple[str, ...] = ()
+    """What runs, and how."""
+
+    name: Label = Field(examples=["shop"])
+    """The service's name: part of host names, folders and labels."""
+    start: Argv = Field(examples=["uvicorn app.main:app --host 127.0.0.1 --port $PORT"])
+    """The command that serves HTTP on $PORT: one command as it is typed, without shell operators;
+    $NAME stands for a variable of its environment."""
+    dev: Argv = Field(default=(), examples=["uvicorn app.main:app --reload --port $PORT"])
+    """The command of `backendctl dev`; when absent, `start` with a restart on each change."""
+    install: Argv = Field(default=(), examples=["pip install -r requirements.txt"])
+    """The command that installs dependencies where the recognised lock files do not say how."""
+    migrate: Argv = Field(default=(), examples=["alembic upgrade head"])
+    """The command that brings the database's schema up to date, run before a release starts."""
     health: Health = Health()
-    openapi: str = "/openapi.json"
-    """Path of the OpenAPI document the running service serves; empty when it has none."""
-    residency: str = ""
+    """Paths that tell whether a process is ready and alive."""
+    openapi: OptionalUrlPath = "/openapi.json"
+    """Path of the OpenAPI document the running service serves; "" when it has none."""
+    residency: Place = Field(default="", examples=["eu", "us", "eu-central-1"])
+    """Where personal data must stay: a zone or a region; "" when it may be anywhere."""
+    rps_per_worker: PerSecond = Field(default=50.0, gt=0, examples=["50/s", 400])
+    """The rate at which one worker process is saturated. An assumption (20 ms of work a request)
+    until `backendctl loadtest run --stress` has measured it."""
 
 
 class Team(_Part):
-    size: int = 5
-    on_call: bool = False
+    """Who builds and runs it."""
+
+    size: Count = Field(default=5, ge=1, examples=[6])
+    """Engineers who work on this service."""
+    on_call: StrictBool = False
+    """Whether someone is woken when it breaks at night; [on_call] says who."""
+
+
+class Product(_Part):
+    """What the service is for: only `backendctl advise` reads this."""
+
+    stage: Literal["prototype", "production"] = "production"
+    """`prototype` while it is still open whether anybody wants it."""
+    clients: tuple[Client, ...] = Field(default=(Client.WEB,), examples=[["web", "mobile"]])
+    """What calls the service: our web pages, our mobile apps, partners' programs, our services."""
+    monthly_users: Count = Field(default=0, examples=["40k"])
+    """Different people in a month; 0 when not known."""
+    media: Bytes = Field(default=0, examples=["200 GiB"])
+    """Files that users upload or download: how much is kept after a year; 0 for none."""
+    work: Literal["in-request", "background", "long-running"] = "in-request"
+    """The slowest work: done before the answer, in the background (seconds to minutes, such as
+    e-mail), or in many steps over hours or days (such as an order)."""
+    transfer_basis: Literal["none", "scc", "bcr"] = "none"
+    """The safeguard under which personal data leaves the EU: standard contractual clauses (`scc`)
+    or binding corporate rules (`bcr`), GDPR Article 46."""
 
 
 class Load(_Part):
-    peak_rps: float
-    """Requests per second at the expected peak: stated, or peak_users / think_time."""
-    peak_users: int
-    sustained_users: int
-    think_time: float
-    """Seconds a user waits between requests."""
-    growth: float = 0.0
-    """Per year, as a fraction."""
+    """The expected peak. State `peak_rps`, or `peak_users`; the other follows by Little's law."""
+
+    peak_rps: PerSecond = Field(gt=0, examples=[50, "200/s", "12k/min"])
+    """Requests per second at the expected peak; when absent, peak_users / think_time."""
+    peak_users: Count = Field(ge=1, examples=[500, "5k"])
+    """Users at the same time at the expected peak; when absent, peak_rps x (think_time + p95)."""
+    sustained_users: Count = Field(ge=1, examples=[200])
+    """Users at the same time over a usual day; when absent, half the peak."""
+    think_time: Seconds = Field(gt=0, examples=["7s", "500ms"])
+    """Time a user waits between an answer and the next request; when absent, what rate and users
+    imply, or 7s (the mean of the TPC-W benchmark)."""
+    growth: Growth = Field(default=0.0, examples=["40%"])
+    """How much the peak grows in a year."""
+    reads: Fraction = Field(default=0.8, examples=["90%"])
+    """The share of requests that only read."""
 
 
 class Slo(_Part):
-    availability: float = 0.999
-    """Fraction of requests answered without error over 30 days."""
-    p95: float = 0.3
-    """Seconds."""
-    p99: float = 1.0
-    """Seconds."""
-    error_rate: float = 0.01
-    """Fraction; the most a release may fail."""
+    """What users are promised."""
+
+    availability: Fraction = Field(default=0.999, gt=0, lt=1, examples=["99.9%"])
+    """The share of requests answered without error over 30 days."""
+    p95: Seconds = Field(default=0.3, gt=0, examples=["300ms"])
+    """95 of 100 requests are answered within this; when absent, 300ms, or 30% of a stated p99."""
+    p99: Seconds = Field(default=1.0, gt=0, examples=["1s"])
+    """99 of 100 requests are answered within this; when absent, 1s, or p95 / 30% if stated."""
+    error_rate: Fraction = Field(default=0.01, gt=0, lt=1, examples=["1%"])
+    """The largest share of requests a release may fail before it is rolled back; when absent, 1%,
+    or ten times the stated availability's error budget if that is less."""
 
 
 class Recovery(_Part):
-    rpo: float = 900.0
-    """Seconds of writes that may be lost."""
-    rto: float = 3600.0
-    """Seconds until the service is back."""
+    """What a disaster may cost."""
+
+    rpo: Seconds = Field(default=900.0, examples=["15m"])
+    """Recovery point: the latest writes that may be lost, counted back from the disaster."""
+    rto: Seconds = Field(default=3600.0, gt=0, examples=["1h"])
+    """Recovery time: how long until the service is back."""
 
 
 class Data(_Part):
-    engine: str = "none"
-    """postgresql | none (later: others)"""
-    consistency: str = "strong"
-    size: int = 1 << 30
-    """Bytes."""
-    replicas: int = 0
+    """The database."""
+
+    engine: Literal["none", "postgresql"] = "none"
+    """The database that backendctl runs for the service."""
+    shape: Literal["relational", "document", "key-value", "column-family", "graph"] = "relational"
+    """What the data looks like; `backendctl advise` says which kind of database fits."""
+    consistency: Literal["strong", "eventual"] = "strong"
+    """`strong` when a read must see every write that was acknowledged before it."""
+    size: Bytes = Field(default=1 << 30, examples=["20 GiB"])
+    """How much data there will be after a year."""
+    replicas: Count = Field(default=0, le=15, examples=[1])
+    """Asynchronous copies that serve reads and can take over."""
+    standby: StrictBool = False
+    """Whether a synchronous copy in another zone stands by (on AWS: Multi-AZ)."""
+    max_connections: Count = Field(default=100, ge=10, examples=[200])
+    """Connections the database accepts (PostgreSQL's own default is 100)."""
 
 
 class Cache(_Part):
-    engine: str = "none"
-    """valkey | none"""
-    ttl: float = 60.0
-    """Seconds, unless a name in `ttls` says otherwise."""
-    ttls: Mapping[str, float] = {}
+    """The cache."""
+
+    engine: Literal["none", "valkey"] = "none"
+    """The cache that backendctl runs for the service."""
+    ttl: Seconds = Field(default=60.0, gt=0, examples=["60s"])
+    """How long an entry is served, unless `ttls` says otherwise for its kind."""
+    ttls: Mapping[str, Annotated[Seconds, Field(gt=0)]] = Field(
+        default={}, examples=[{"products": "10m"}]
+    )
+    """How long entries of one kind are served, by the kind's name."""
 
 
 class Auth(_Part):
-    issuer: str = ""
-    """Empty: no authentication. `local` replaces it by its own test issuer."""
-    audience: str = ""
+    """Who may call."""
+
+    issuer: OptionalUrl = Field(default="", examples=["https://login.example.com/"])
+    """The OpenID Connect issuer whose tokens are accepted; "" for no authentication. On `local` a
+    test issuer stands in for it."""
+    audience: str = Field(default="", examples=["shop-api"])
+    """The audience (`aud`) a token must be made for."""
 
 
 class Integration(_Part):
-    name: str
-    url: str
-    phase: str = "launch"
-    timeout: float = 2.0
-    retries: int = 2
-    fallback: str = ""
+    """A service of somebody else's that this one calls."""
+
+    name: str = Field(json_schema_extra={"in_header": True})
+    url: Url = Field(examples=["https://api.stripe.com"])
+    """Where it is called."""
+    phase: Literal["launch", "later"] = "launch"
+    """Whether it is needed at launch or comes later."""
+    timeout: Seconds = Field(default=2.0, gt=0, examples=["2s"])
+    """How long one call may take."""
+    retries: Count = Field(default=2, le=10, examples=[2])
+    """How often a failed call is tried again, with growing, jittered waits."""
+    fallback: str = Field(default="", examples=["queue the payment and confirm by mail"])
+    """What the service does while it cannot be reached."""
 
 
 class OnCall(_Part):
-    primary: str = ""
-    escalation: tuple[str, ...] = ()
+    """Who is called when it breaks."""
+
+    primary: str = Field(default="", examples=["payments-oncall@example.com"])
+    """Who is called first: an address, a number or a rota's name."""
+    escalation: tuple[str, ...] = Field(default=(), examples=[["lead@example.com"]])
+    """Who is called next, in order, while nobody answers."""
 
 
 class Environment(_Part):
-    name: str
+    """A named place where releases run. `local` is always there."""
+
+    name: Label = Field(json_schema_extra={"in_header": True})
     platform: PlatformName = PlatformName.LOCAL
-    port: int | None = None
+    """Processes on this machine, any Kubernetes cluster, or AWS, where Pulumi makes the cluster."""
+    port: Port | None = Field(default=None, examples=[8080])
     """The gateway's port on `local`; chosen free and remembered when absent."""
-    replicas: int | None = None
+    region: Place = Field(default="", examples=["eu-central-1"])
+    """The cloud region."""
+    replicas: Annotated[Count, Field(ge=1)] | None = Field(default=None, examples=[3])
     """Processes or pods per release; derived from the load when absent."""
-    variables: Mapping[str, str] = {}
-    """Configuration in clear, given to the service's processes."""
+    variables: Mapping[VariableName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
+    """Configuration in clear, given to the service's processes. Secrets never stand here:
+    `backendctl secrets set`."""
 
 
 class Rollout(_Part):
+    """How a new release takes over."""
+
     strategy: Strategy = Strategy.CANARY
-    steps: tuple[int, ...] | None = None
-    """Candidate percentages below 100, rising; chosen from the traffic when absent."""
-    warm_up: float = 30.0
-    step_time: float = 60.0
-    """Seconds; the least time at a step after warm-up."""
-    deadline: float = 3600.0
-    """Seconds; the most time at a step."""
-    bake: float = 300.0
-    """Seconds at 100 % during which stable is kept warm."""
-    ready_deadline: float = 120.0
-    drain_deadline: float = 30.0
-    migrate_deadline: float = 600.0
+    """`canary`: traffic moves step by step while the release is judged; `blue-green`: all at once
+    after a smoke check, with stable kept warm."""
+    steps: tuple[Annotated[Count, Field(ge=1, le=99)], ...] | None = Field(
+        default=None, min_length=1, examples=[[5, 25, 50]]
+    )
+    """Percentages of traffic the candidate gets, rising, below 100; chosen from the traffic when
+    absent."""
+    warm_up: Seconds = Field(default=30.0, examples=["30s"])
+    """How long after each rise of weight the candidate is not judged yet."""
+    step_time: Seconds = Field(default=60.0, gt=0, examples=["60s"])
+    """The least time at a step after warm-up."""
+    deadline: Seconds = Field(default=3600.0, gt=0, examples=["1h"])
+    """The most time at a step; without a verdict by then, `on_inconclusive` applies."""
+    bake: Seconds = Field(default=300.0, examples=["5m"])
+    """How long stable is kept warm once the candidate has all traffic."""
+    ready_deadline: Seconds = Field(default=120.0, gt=0, examples=["2m"])
+    """How long a release may take to become ready."""
+    drain_deadline: Seconds = Field(default=30.0, gt=0, examples=["30s"])
+    """How long requests in flight may take to end before a process is stopped."""
+    migrate_deadline: Seconds = Field(default=600.0, gt=0, examples=["10m"])
+    """How long the migration may take."""
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
-    hold: float = 14400.0
-    """Seconds a held rollout waits for a person before it is undone."""
-    max_ratio: float = 2.0
-    """The error ratio candidate / stable from which a release counts as bad (rho_bad)."""
+    """What happens without a verdict: `hold` waits for a person, `abort` goes back to stable.
+    Nothing is ever promoted without a verdict."""
+    hold: Seconds = Field(default=14400.0, gt=0, examples=["4h"])
+    """How long a held rollout waits for a person before it is undone."""
+    max_ratio: float = Field(default=2.0, gt=1, le=100, strict=True, examples=[2.0])
+    """From how many times stable's error rate on a release counts as bad."""
 
 
 class Tenancy(_Part):
-    model: str = "single"
-    """single | pooled | siloed"""
+    """How customers are kept apart."""
+
+    model: Literal["single", "pooled", "siloed"] = "single"
+    """One customer; many in the same tables; or each with a database of their own."""
 
 
 class LoadTest(_Part):
-    paths: tuple[str, ...] = ()
+    """What the load test sends, where the OpenAPI document does not say it."""
+
+    paths: tuple[UrlPath, ...] = Field(default=(), examples=[["/products", "/health"]])
     """GET these instead of what the OpenAPI document describes."""
-    locustfile: str = ""
+    locustfile: str = Field(default="", examples=["loadtests/checkout.py"])
     """The project's own users for the closed loop; `loadtests/locustfile.py` if that exists."""
 
 
 class Spec(_Part):
-    """One validated `backend.toml`."""
+    """What a backend service promises; everything else is derived from it."""
 
     service: Service
     load: Load
     slo: Slo = Slo()
     recovery: Recovery = Recovery()
     team: Team = Team()
-    compliance: frozenset[Regime] = frozenset()
+    product: Product = Product()
+    compliance: Annotated[frozenset[Regime], PlainSerializer(sorted)] = Field(
+        default=frozenset(), examples=[["gdpr", "pci-dss"]]
+    )
+    """Laws and standards the service is held to. Stands above the first table."""
     data: Data = Data()
     cache: Cache = Cache()
     auth: Auth = Auth()
-    integrations: tuple[Integration, ...] = ()
+    integrations: Annotated[tuple[Integration, ...], BeforeValidator(named_list)] = ()
+    """Services of others that this one calls: a table [integrations.NAME] each."""
     on_call: OnCall = OnCall()
     rollout: Rollout = Rollout()
     tenancy: Tenancy = Tenancy()
     loadtest: LoadTest = LoadTest()
-    environments: Mapping[str, Environment]
-    """By name; `local` is always there."""
+    environments: Annotated[Mapping[str, Environment], BeforeValidator(named)]
+    """Where releases run: a table [environments.NAME] each; `local` is always there."""
+
+    _stated: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def stated(self) -> frozenset[str]:
+        """Dotted keys that the file itself states; everything else is derived or a default."""
+        return self._stated

@@ -84,7 +84,7 @@ class Unit:
             if value != int(value):
                 raise UnitError("not a whole number")
             return int(value)
-        return value
+        return float(value)
 
 
 def _alternatives(names: Mapping[str, object]) -> str:

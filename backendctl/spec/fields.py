@@ -1,0 +1,180 @@
+"""The types of the fields of `Spec`: how a value is written in the file and how it is held.
+
+One definition serves reading (`load`), editing (`edit`), the published JSON Schema and the
+reference page (`schema`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from backendctl.spec import units
+from backendctl.spec.command import CommandError, parse_command
+
+FROM_FILE = "from_file"
+"""Key of the validation context: values are as people write them, not as they are held."""
+
+
+def refused(message: str, accepted: str) -> PydanticCustomError:
+    """A validation error that says what would be accepted."""
+    return PydanticCustomError("refused", "{message}", {"message": message, "accepted": accepted})
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Marks a number that is written as a quantity of `unit`.
+
+    Outside a file (`FROM_FILE` not in the context) a number stands for what is held.
+    """
+
+    unit: units.Unit
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.with_info_before_validator_function(self._parse, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        bounds = {
+            key: value
+            for key, value in handler(schema).items()
+            if key in ("exclusiveMinimum", "minimum", "exclusiveMaximum", "maximum")
+        }
+        text = {"type": "string", "pattern": self.unit.pattern}
+        if not self.unit.plain:
+            return text
+        number = {"type": "integer" if self.unit.whole else "number", "minimum": 0, **bounds}
+        if self.unit.most is not None:
+            number.setdefault("maximum", self.unit.most)
+        return {"anyOf": [text, number]}
+
+    def _parse(self, value: object, info: core_schema.ValidationInfo[Any]) -> object:
+        try:
+            if isinstance(value, str) or (info.context or {}).get(FROM_FILE):
+                return self.unit.parse(value)
+            return value
+        except units.UnitError as error:
+            raise refused(str(error), self.unit.accepted) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Marks a text that has to match `pattern`; `accepted` says so in words."""
+
+    accepted: str
+    pattern: str
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": self.pattern}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise refused("not of the form that is needed", self.accepted)
+        return value
+
+
+def _command(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_command(value)
+    except CommandError as error:
+        raise refused(str(error), error.accepted) from error
+
+
+class _OneLine:
+    """In the file, an argv is one line of text."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(
+        schema: CoreSchema,
+        handler: GetJsonSchemaHandler,
+    ) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1}
+
+
+def unit_at(field: FieldInfo | None) -> units.Unit | None:
+    """The unit in which a field is written, if it is a quantity."""
+    found = field.metadata if field is not None else []
+    return next((each.unit for each in found if isinstance(each, Written)), None)
+
+
+Seconds = Annotated[float, Written(units.DURATION)]
+Fraction = Annotated[float, Written(units.FRACTION)]
+Growth = Annotated[float, Written(units.GROWTH)]
+Bytes = Annotated[int, Written(units.SIZE)]
+PerSecond = Annotated[float, Written(units.RATE)]
+Count = Annotated[int, Written(units.COUNT)]
+Argv = Annotated[tuple[str, ...], BeforeValidator(_command), _OneLine]
+
+LABEL = r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$"
+Label = Annotated[
+    str,
+    Form(
+        "lower-case letters, digits and hyphens, beginning with a letter, at most 40: it becomes a "
+        "host name and a folder",
+        LABEL,
+    ),
+]
+UrlPath = Annotated[str, Form('a path that begins with "/", such as "/readyz"', r"^/[^\s?#]*$")]
+OptionalUrlPath = Annotated[
+    str, Form('a path that begins with "/", or "" for none', r"^(?:/[^\s?#]*)?$")
+]
+Url = Annotated[
+    str,
+    Form(
+        "a URL that begins with http:// or https:// and holds no password",
+        r"^https?://[^\s/@]+(?:/[^\s]*)?$",
+    ),
+]
+OptionalUrl = Annotated[
+    str,
+    Form(
+        'a URL that begins with http:// or https:// and holds no password, or "" for none',
+        r"^(?:https?://[^\s/@]+(?:/[^\s]*)?)?$",
+    ),
+]
+Place = Annotated[
+    str,
+    Form(
+        'a zone such as "eu", "us", "uk", or a region such as "eu-central-1"',
+        r"^(?:[a-z0-9][a-z0-9-]{0,30})?$",
+    ),
+]
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+VariableName = Annotated[
+    str, Form("letters, digits and underscores, not beginning with a digit", VARIABLE)
+]
+Port = Annotated[int, Written(units.COUNT), Field(ge=1, le=65535)]
+
+
+def named(value: object) -> object:
+    """A table of tables, each told the name it stands under: [environments.prod] is "prod"."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _with_name(name, entry) for name, entry in value.items()}
+
+
+def named_list(value: object) -> object:
+    """The same for a table of tables that is held as a tuple."""
+    if not isinstance(value, Mapping):
+        return value
+    return tuple(_with_name(name, entry) for name, entry in value.items())
+
+
+def _with_name(name: str, entry: object) -> object:
+    return {**entry, "name": name} if isinstance(entry, Mapping) else entry
