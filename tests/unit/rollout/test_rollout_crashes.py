@@ -18,9 +18,10 @@ from backendctl.rollout.events import (
     PhaseChanged,
     Shifted,
 )
+from backendctl.rollout.history import serving
 from backendctl.rollout.verdict import Decision
 from backendctl.spec.model import Strategy
-from backendctl.workflows.rollouts import Means, Outcome, recover, run_rollback, serving
+from backendctl.workflows.rollouts import Means, Outcome, recover, run_rollback
 from tests.fakes.judges import ScriptedJudge
 from tests.fakes.platform import Behaviour, Killed, fake_platform
 from tests.fakes.rollouts import Desk, spec_with

@@ -5,11 +5,12 @@ import pytest
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Condition
 from backendctl.rollout.events import BlockObserved, Shifted
+from backendctl.rollout.history import serving
 from backendctl.rollout.judge import shipped
 from backendctl.rollout.records import check, fold
 from backendctl.rollout.states import Kind, Result, Word
 from backendctl.spec.model import OnInconclusive, Strategy
-from backendctl.workflows.rollouts import history, run_rollback, serving
+from backendctl.workflows.rollouts import history, run_rollback
 from tests.fakes.platform import Behaviour, Fake, fake_platform
 from tests.fakes.rollouts import Desk, means, spec_with
 

@@ -1,0 +1,391 @@
+"""`backendctl rollout status|watch|pause|resume|promote|abort|recover|history|explain`."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from backendctl.cli.contract import Answer, Session, command, group, register
+from backendctl.errors import BackendctlError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from backendctl.rollout.explain import Explanation, Line
+    from backendctl.rollout.history import Summary
+    from backendctl.rollout.outcome import Outcome
+    from backendctl.workflows.environment import Opened
+    from backendctl.workflows.rollouts import Status
+
+app = group("Watch a rollout, speak to it, recover it, and read why it went as it did.")
+
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept in the journal.")]
+Identifier = Annotated[str | None, typer.Argument(metavar="[ID]", help="As `history` lists it.")]
+
+
+# --- looking ----------------------------------------------------------------------------------
+
+
+@command(examples=("backendctl rollout status", "backendctl rollout status --output json"))
+def status(session: Session) -> Answer:
+    """Show who serves, what the rollout in flight is doing, and what to type next."""
+    from backendctl.workflows import rollouts
+
+    opened = _open(session, changes=False)
+    found = rollouts.status(opened.platform)
+    lines = _status_lines(opened.environment.name, found)
+    return Answer(data=_status_data(opened, found), text="\n".join(lines))
+
+
+def _status_data(opened: "Opened", found: "Status") -> dict[str, Any]:
+    from backendctl.rollout.verdict import to_json
+
+    state = found.state
+    return {
+        "environment": opened.environment.name,
+        "stable": found.serving.stable,
+        "previous": found.serving.previous,
+        "weights": to_json(found.routes.weights) if found.routes else None,
+        "rollout": to_json(found.rollout) if found.rollout else None,
+        "in_flight": found.serving.rollout_in_flight is not None,
+        "driver": to_json(found.driver) if found.driver_lives else None,
+        "judgement": to_json(state.judgement) if state and state.judgement else None,
+        "hold": to_json(state.hold) if state and state.hold else None,
+        "releases": {str(n): to_json(each) for n, each in found.releases.items()},
+        "next": list(found.next),
+    }
+
+
+def _status_lines(environment: str, found: "Status") -> "Iterable[str]":
+    from backendctl.rollout.explain import because, headline
+    from backendctl.rollout.intents import weights_in_words
+
+    if found.rollout is None:
+        yield f"{environment}: there has been no rollout yet"
+        return
+    if found.routes is not None:
+        yield f"{environment}: the gateway serves {weights_in_words(found.routes.weights)}"
+    else:
+        yield f"{environment}: the gateway serves nothing, or cannot be asked"
+    for number, each in found.releases.items():
+        yield f"  release {number}: {each.condition} {each.detail}".rstrip()
+    if found.state is None:
+        done = found.rollout
+        yield f"last rollout: {done.rollout} ({done.kind}, release {done.candidate}) {done.result}"
+        return
+    yield headline(found.rollout.rollout, found.state, 0.0)
+    yield f"  {because(found.state)}".rstrip()
+    if found.driver_lives and found.driver is not None:
+        yield f"  driven by {found.driver.owner}: {found.driver.command}"
+    else:
+        yield "  no process drives it"
+    for line in found.next:
+        yield f"next: {line}"
+
+
+@command(examples=("backendctl rollout watch", "backendctl rollout watch 0007 --output jsonl"))
+def watch(session: Session, rollout: Identifier = None) -> Answer:
+    """Follow a rollout from its beginning to its end or hold; Ctrl-C only stops watching.
+
+    Exits like the deploy itself: 0 promoted, 1 undone, 3 held.
+    """
+    from backendctl.cli.rollout_live import live_view
+    from backendctl.workflows import rollouts
+
+    opened = _open(session, changes=False)
+    with live_view(session) as tell:
+        for event in rollouts.watch(opened.platform, rollout):
+            rollout = event.rollout
+            tell(event)
+    outcome = rollouts.outcome(opened.platform, rollout)
+    return answer_of(opened.environment.name, outcome, outcome.error())
+
+
+@command(name="history", examples=("backendctl rollout history", "backendctl rollout history 7"))
+def history(
+    session: Session,
+    rollout: Identifier = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many to list.")] = 20,
+) -> Answer:
+    """List the rollouts, newest first; with an ID, every decision of that one."""
+    from itertools import islice
+
+    from backendctl.rollout.verdict import to_json
+    from backendctl.workflows import rollouts
+
+    opened = _open(session, changes=False)
+    where = opened.environment.name
+    if rollout is not None:
+        found = rollouts.explain_rollout(opened.platform, rollout)
+        data = {
+            "environment": where,
+            "rollout": found.rollout,
+            "decisions": to_json(found.timeline),
+        }
+        return Answer(data=data, text=lambda console: _show_timeline(console, found))
+    listed = list(islice(rollouts.history(opened.platform), limit))
+    return Answer(
+        data={"environment": where, "rollouts": to_json(listed)},
+        text=lambda console: _show_history(console, where, listed),
+    )
+
+
+def _show_history(console: "Console", where: str, listed: "list[Summary]") -> None:
+    from rich.table import Table
+
+    if not listed:
+        console.print(f"{where} has had no rollout yet.", markup=False)
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("id", "began", "kind", "release", "over", "result", "by", "why"):
+        table.add_column(title, overflow="fold")
+    for each in listed:
+        result = each.result.value if each.result else ("held" if each.held else each.phase)
+        over = "" if each.stable is None else str(each.stable)
+        why = f"promoted on {each.override}'s word" if each.override else each.why
+        table.add_row(
+            each.rollout,
+            _time(each.began),
+            each.kind.value,
+            str(each.candidate),
+            over,
+            result,
+            each.begun_by,
+            why,
+        )
+    console.print(table)
+
+
+def _show_timeline(console: "Console", found: "Explanation") -> None:
+    console.print(found.headline, markup=False)
+    for line in found.timeline:
+        console.print(_timeline_text(line), markup=False)
+
+
+def _timeline_text(line: "Line") -> str:
+    return f"  {_time(line.at)}  {line.what}" + (f": {line.detail}" if line.detail else "")
+
+
+@command(examples=("backendctl rollout explain", "backendctl rollout explain 0007"))
+def explain(session: Session, rollout: Identifier = None) -> Answer:
+    """Say in plain words why a rollout was promoted, undone or held, and what to do next."""
+    from backendctl.rollout.verdict import to_json
+    from backendctl.workflows import rollouts
+
+    opened = _open(session, changes=False)
+    found = rollouts.explain_rollout(opened.platform, rollout)
+    lines = [found.headline]
+    if found.because:
+        lines.append(f"Why: {found.because}")
+    if found.tail:
+        lines += ["The candidate's last lines:", *(f"  | {line}" for line in found.tail)]
+    if found.numbers.get("metrics"):
+        lines += ["The numbers of the last judgement:", *_number_lines(found.numbers)]
+    lines += [f"Note: {note}" for note in found.notes]
+    lines += [f"next: {line}" for line in found.next]
+    data = {
+        "environment": opened.environment.name,
+        "rollout": found.rollout,
+        "headline": found.headline,
+        "because": found.because,
+        "numbers": to_json(found.numbers),
+        "log_tail": list(found.tail),
+        "notes": list(found.notes),
+        "next": list(found.next),
+    }
+    return Answer(data=data, text="\n".join(lines))
+
+
+def _number_lines(numbers: Any) -> "Iterable[str]":
+    yield (
+        f"  evidence against it {numbers['evidence']:.3g} (undone at {numbers['evidence_limit']:g})"
+        f", at {numbers['percent']} %, {numbers['candidate_requests']:,} candidate and "
+        f"{numbers['stable_requests']:,} stable requests"
+    )
+    for name, each in numbers["metrics"].items():
+        limit = "" if each["limit"] is None else f", limit {_rate(each['limit'])}"
+        yield (
+            f"  {name}: candidate {_rate(each['candidate_rate'])}, "
+            f"stable {_rate(each['stable_rate'])}{limit}"
+        )
+
+
+def _rate(rate: float | None) -> str:
+    return "unknown" if rate is None else f"{100 * rate:.3g} %"
+
+
+# --- speaking ---------------------------------------------------------------------------------
+
+
+@command(examples=("backendctl rollout pause --reason 'checking a customer report'",))
+def pause(session: Session, reason: Reason = "") -> Answer:
+    """Keep the weights as they are until somebody decides.
+
+    The candidate is still watched: if it fails, stable is restored. A pause has a deadline
+    (`rollout.hold` in backend.toml), after which the rollout is undone.
+    """
+    return _speak(session, "pause", reason or "no reason given")
+
+
+@command(examples=("backendctl rollout resume",))
+def resume(session: Session, reason: Reason = "") -> Answer:
+    """End a pause or hold: the rollout goes on where it stood, and is judged again."""
+    return _speak(session, "resume", reason or "no reason given")
+
+
+@command(examples=("backendctl rollout promote --reason 'hotfix, checked by hand'",))
+def promote(session: Session, reason: Reason = "") -> Answer:
+    """Give the candidate all requests without waiting for the verdict.
+
+    It still has to be ready and to bake; your name and reason are recorded.
+    """
+    reason = _asked_reason(session, reason)
+    session.confirm("This promotes the candidate without a verdict. Go on?")
+    return _speak(session, "promote", reason)
+
+
+@command(examples=("backendctl rollout abort --reason 'wrong branch'",))
+def abort(session: Session, reason: Reason = "") -> Answer:
+    """Restore stable: its weights first, then the candidate is drained and stopped."""
+    return _speak(session, "abort", reason or "no reason given")
+
+
+def _speak(
+    session: Session, verb: Literal["pause", "resume", "promote", "abort"], reason: str
+) -> Answer:
+    from backendctl.cli.rollout_events import teller
+    from backendctl.workflows import rollouts
+    from backendctl.workflows.identity import person
+
+    opened = _open(session, changes=True)
+    outcome = rollouts.post_command(
+        opened.platform, verb, teller(session), by=person(), reason=reason
+    )
+    paused = verb == "pause" and outcome.result in ("held", "running")
+    return answer_of(opened.environment.name, outcome, None if paused else outcome.error())
+
+
+def answer_of(environment: str, outcome: "Outcome", error: BackendctlError | None) -> Answer:
+    """The answer of any command that ran, undid or spoke to a rollout."""
+    said = {
+        "promoted": f"release {outcome.candidate} serves",
+        "restored": f"release {outcome.candidate} was undone; "
+        + ("no release serves" if outcome.stable is None else f"release {outcome.stable} serves"),
+        "held": "the rollout is held; its weights stay as they are",
+        "running": "the rollout goes on",
+    }[outcome.result]
+    text = f"{environment}: {said}" + (f": {outcome.reason}" if outcome.reason else "")
+    lines = [text, *(f"note: {note}" for note in outcome.notes)]
+    if error is None:
+        lines += [f"next: {line}" for line in outcome.next]
+    return Answer(
+        data={"environment": environment, **outcome.data()},
+        text="\n".join(lines),
+        exit=Exit.OK if error is None else error.exit,
+        error=error,
+    )
+
+
+def _asked_reason(session: Session, reason: str) -> str:
+    if not reason and session.interactive:
+        reason = typer.prompt("Why", err=True)
+    if not reason.strip():
+        raise BackendctlError(
+            "usage.confirmation",
+            "promoting without a verdict needs a reason",
+            state="nothing was changed",
+            next=("backendctl rollout promote --reason WHY --yes",),
+        )
+    return reason
+
+
+# --- recovery ---------------------------------------------------------------------------------
+
+
+@command(
+    examples=(
+        "backendctl rollout recover              # after the driving process died",
+        "backendctl rollout recover --take-over  # it may still live, on another machine",
+    )
+)
+def recover(
+    session: Session,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Promote without a verdict instead of undoing.")
+    ] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Undo it, also if it is held.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Even if its driver is not known to be dead.")
+    ] = False,
+    reason: Reason = "",
+) -> Answer:
+    """Finish or undo what a dead process left, and stop what belongs to nothing.
+
+    A rollout that was past its bake is finished; one that is held is left to you; any other is
+    undone, since nobody watched the candidate. A living driver is not disturbed unless you say
+    --take-over; its later writes are then refused.
+    """
+    from backendctl.cli.rollout_events import teller
+    from backendctl.workflows import rollouts
+    from backendctl.workflows.identity import person
+
+    if promote and abort:
+        raise BackendctlError("usage", "--promote and --abort exclude each other")
+    if promote:
+        reason = _asked_reason(session, reason)
+        session.confirm("This promotes the candidate without a verdict. Go on?")
+    if take_over:
+        session.confirm("The present driver, if it lives, will be shut out. Go on?")
+    wish: Literal["abort", "promote"] | None = "promote" if promote else "abort" if abort else None
+    opened = _open(session, changes=True)
+    done = rollouts.recover(
+        opened.platform,
+        teller(session),
+        by=person(),
+        wish=wish,
+        reason=reason,
+        take_over=take_over,
+    )
+    where = opened.environment.name
+    if done.outcome is None:
+        answer = Answer(data={"environment": where, "rollout": None}, text=_nothing(where))
+    else:
+        answer = answer_of(where, done.outcome, done.outcome.error())
+    cleared = [
+        {"release": each.number, "stopped": each.stopped, "message": each.message}
+        for each in done.cleared
+    ]
+    lines = [
+        f"release {each.number} ran and belonged to nothing: "
+        + ("stopped" if each.stopped else f"left alone, {each.message}")
+        for each in done.cleared
+    ]
+    return Answer(
+        data={**answer.data, "cleared": cleared},
+        text="\n".join([str(answer.text), *lines]),
+        exit=answer.exit,
+        error=answer.error,
+    )
+
+
+def _nothing(where: str) -> str:
+    return f"{where}: no rollout is in flight; there was nothing to recover"
+
+
+# --- inside -----------------------------------------------------------------------------------
+
+
+def _open(session: Session, *, changes: bool) -> "Opened":
+    from backendctl.workflows.environment import open_environment
+
+    return open_environment(session.directory, session.environment, changes=changes)
+
+
+def _time(at: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+register(app, status, watch, pause, resume, promote, abort, recover, history, explain)

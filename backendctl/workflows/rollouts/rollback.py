@@ -1,0 +1,78 @@
+"""Going back to a release that has served before."""
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Platform, Release
+from backendctl.rollout.history import Serving, next_identifier, serving
+from backendctl.rollout.lease import held
+from backendctl.rollout.outcome import Outcome, outcome_of
+from backendctl.rollout.planning import Baseline, plan_rollout
+from backendctl.rollout.schema import check_schema, last_migrated
+from backendctl.rollout.states import Kind
+from backendctl.spec.model import Spec
+from backendctl.workflows.rollouts.commands import post_command
+from backendctl.workflows.rollouts.refusals import in_flight, no_rollout_in_flight
+from backendctl.workflows.rollouts.running import Means, OnEvent, make_driver
+
+
+def run_rollback(
+    platform: Platform,
+    spec: Spec,
+    on_event: OnEvent,
+    *,
+    by: str,
+    to: int | None = None,
+    reason: str = "",
+    means: Means | None = None,
+) -> Outcome:
+    """Go back to release `to`, or to the one that served before the present one.
+
+    While a rollout is in flight this is its abort, which only moves weights. Raises
+    `missing.release`, `rollout.state`, `release.schema`, `rollout.locked`, nothing changed.
+    """
+    means = means or Means()
+    now = serving(platform.store)
+    if now.rollout_in_flight is not None:
+        if to is not None and to != now.stable:
+            raise in_flight(now.rollout_in_flight, f"it would go back to release {now.stable}")
+        return post_command(
+            platform, "abort", on_event, by=by, reason=reason or "rollback", means=means
+        )
+    target = _target(platform, now, to)
+    check_schema(target, platform.store.releases(), last_migrated(platform.store))
+    with held(platform.store, by, "rollback", clock=means.clock) as lease:
+        now = no_rollout_in_flight(platform)
+        ran = target.number in platform.runtime.running()
+        nobody = Baseline(0.0, None)
+        plan = plan_rollout(spec, Kind.ROLLBACK, target, now, nobody, by, candidate_ran=ran)
+        rollout = next_identifier(platform.store)
+        driver = make_driver(platform, lease, rollout, on_event, means)
+        driver.begin(plan)
+        return outcome_of(rollout, driver.run())
+
+
+def _target(platform: Platform, now: Serving, to: int | None) -> Release:
+    number = now.previous if to is None else to
+    if number is None:
+        raise BackendctlError(
+            "missing.release",
+            "there is no release to go back to",
+            cause="no release served before the present one",
+            state="nothing was changed",
+            next=("backendctl rollout history",),
+        )
+    if number == now.stable:
+        raise BackendctlError(
+            "rollout.state",
+            f"release {number} already serves",
+            state="nothing was changed",
+            next=("backendctl status",),
+        )
+    for release in platform.store.releases():
+        if release.number == number:
+            return release
+    raise BackendctlError(
+        "missing.release",
+        f"there is no release {number}",
+        state="nothing was changed",
+        next=("backendctl rollout history",),
+    )

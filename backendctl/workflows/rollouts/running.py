@@ -1,0 +1,88 @@
+"""Running a rollout or a rollback in this process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backendctl.clock import Clock, SystemClock
+from backendctl.platforms.base import Platform, Release
+from backendctl.rollout.driver import Driver
+from backendctl.rollout.effects import Effects
+from backendctl.rollout.events import Event, Forecasted
+from backendctl.rollout.history import next_identifier
+from backendctl.rollout.judge import Judge, shipped
+from backendctl.rollout.lease import Lease
+from backendctl.rollout.observations import Command
+from backendctl.rollout.outcome import Outcome, outcome_of
+from backendctl.rollout.planning import expected, look_at_traffic, plan_rollout
+from backendctl.rollout.smoke import Probe, probe
+from backendctl.rollout.states import Kind, Word
+from backendctl.spec.model import Spec, Strategy
+from backendctl.workflows.rollouts.refusals import no_rollout_in_flight, unjudgeable
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a rollout works with besides the platform; tests put their own in."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    probe: Probe = probe
+    judge: Judge = field(default_factory=shipped)
+    on_line: Callable[[str], None] = lambda _: None
+    """Lines of a migration's output."""
+
+
+def run_rollout(
+    platform: Platform,
+    spec: Spec,
+    candidate: Release,
+    strategy: Strategy,
+    on_event: OnEvent,
+    *,
+    lease: Lease,
+    by: str,
+    override: Word | None = None,
+    means: Means | None = None,
+) -> Outcome:
+    """Bring `candidate` into service as the strategy says; returns once it serves, was undone or
+    waits for a person.
+
+    `override` promotes without a verdict, on the word of the person it names. Raises
+    `rollout.state` while another rollout is in flight, `rollout.unjudgeable` (nothing changed)
+    when traffic is too low for a verdict, and what `Driver.run` raises.
+    """
+    means = means or Means()
+    now = no_rollout_in_flight(platform)
+    if now.stable is None:
+        kind = Kind.FIRST
+    else:
+        kind = Kind.CANARY if strategy is Strategy.CANARY else Kind.BLUE_GREEN
+    baseline = look_at_traffic(platform, means.clock, now.stable)
+    plan = plan_rollout(spec, kind, candidate, now, baseline, by)
+    rollout = next_identifier(platform.store)
+    ahead = expected(plan, baseline)
+    if ahead is not None:
+        on_event(Forecasted(means.clock.now(), rollout, baseline.rps, ahead))
+        if not ahead.possible and override is None:
+            raise unjudgeable(ahead, baseline)
+    driver = make_driver(platform, lease, rollout, on_event, means)
+    driver.begin(plan)
+    if override is not None:
+        driver.hear(Command("promote", override.by, override.reason))
+    return outcome_of(rollout, driver.run())
+
+
+def make_driver(
+    platform: Platform, lease: Lease, rollout: str, on_event: OnEvent, means: Means
+) -> Driver:
+    effects = Effects(platform, means.clock, means.probe, means.on_line)
+    return Driver(
+        platform,
+        lease,
+        rollout,
+        effects=effects,
+        judge=means.judge,
+        clock=means.clock,
+        on_event=on_event,
+    )
