@@ -42,6 +42,13 @@ _TYPE = "type.googleapis.com/"
 _CLUSTER_TYPE = _TYPE + "envoy.config.cluster.v3.Cluster"
 _ROUTES_TYPE = _TYPE + "envoy.config.route.v3.RouteConfiguration"
 
+_PREVIOUS_HOSTS = {
+    "name": "envoy.retry_host_predicates.previous_hosts",
+    "typed_config": {
+        "@type": _TYPE + "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    },
+}
+
 NO_RELEASE = "No release is up in this environment. `backendctl up` starts one."
 
 
@@ -319,6 +326,9 @@ def _route(
                 "retry_on": retry_on,
                 "num_retries": 2,
                 "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.020s"},
+                # And to another process of the same release, where it has several.
+                "retry_host_predicate": [_PREVIOUS_HOSTS],
+                "host_selection_retry_max_attempts": 3,
                 # To the fallback of the aggregate, not to the same dead process again.
                 "retry_priority": {
                     "name": "envoy.retry_priorities.previous_priorities",

@@ -1,0 +1,287 @@
+"""Real parts for tests of the local platform: a gateway, tiny releases, an open-loop client."""
+
+import http.client
+import itertools
+import json
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backendctl.platforms.base import Routes
+from backendctl.platforms.local.gateway import Gateway
+from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.meter import EnvoyMeter
+from backendctl.platforms.local.ports import HOST, Ports
+from backendctl.platforms.local.router import Endpoints, EnvoyRouter
+from backendctl.platforms.local.supervisor import Program, Supervisor
+
+DEADLINE = 15.0
+
+_SERVER = r"""
+import base64, hashlib, json, sys, threading, time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit, parse_qsl
+
+counts, lock, name = Counter(), threading.Lock(), sys.argv[2]
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        where = urlsplit(self.path)
+        if where.path == "/readyz":
+            return self.answer(200, b"ready")
+        if where.path == "/counts":
+            return self.answer(200, json.dumps(counts).encode())
+        query = dict(parse_qsl(where.query))
+        status = int(query.get("status", 200))
+        with lock:
+            counts["requests"] += 1
+            counts["errors"] += status >= 500
+        if self.headers.get("upgrade"):
+            return self.echo()
+        if "stream" in query:
+            return self.stream(int(query["stream"]))
+        time.sleep(float(query.get("sleep", 0)))
+        self.answer(status, name.encode())
+
+    do_POST = do_DELETE = do_GET
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("x-release", name)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def stream(self, parts):
+        self.send_response(200)
+        self.send_header("transfer-encoding", "chunked")
+        self.send_header("x-release", name)
+        self.end_headers()
+        for _ in range(parts):
+            self.wfile.write(b"4\r\npart\r\n")
+            self.wfile.flush()
+            time.sleep(0.05)
+        self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
+
+    def echo(self):
+        self.send_response(101)
+        self.send_header("connection", "upgrade")
+        self.send_header("upgrade", self.headers["upgrade"])
+        self.end_headers()
+        self.wfile.flush()
+        while data := self.connection.recv(4096):
+            self.connection.sendall(data)
+        self.close_connection = True
+
+    def log_message(self, *_arguments):
+        pass
+
+ThreadingHTTPServer.request_queue_size = 128
+server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+server.daemon_threads = True
+server.serve_forever()
+"""
+
+
+def eventually(check: Callable[[], bool], seconds: float = DEADLINE) -> bool:
+    """Whether `check` comes true within that time."""
+    until = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@dataclass
+class Stand:
+    """A gateway and releases, in an environment of their own."""
+
+    layout: Layout
+    supervisor: Supervisor
+    ports: Ports
+    at: dict[int, Endpoints] = field(default_factory=dict)
+
+    @property
+    def router(self) -> EnvoyRouter:
+        return EnvoyRouter(self.layout, self.at.__getitem__)
+
+    def meter(self, *edges_ms: float) -> EnvoyMeter:
+        return EnvoyMeter(self.layout, edges_ms)
+
+    def start(self, number: int, replicas: int = 1, restart: bool = True) -> None:
+        """Start a release; the gateway does not know it yet."""
+        script = self.layout.project / "server.py"
+        script.write_text(_SERVER)
+        ports = tuple(self.ports.assign(f"release-{number}-{i}") for i in range(replicas))
+        for index, port in enumerate(ports):
+            argv = (sys.executable, "-I", str(script), str(port), f"r{number}")
+            name = f"release-{number}-{index}"
+            self.supervisor.start(Program(name, argv, self.layout.project, restart=restart))
+        self.at[number] = Endpoints(ports, "/readyz")
+
+    def up(self, number: int, replicas: int = 1, restart: bool = True) -> None:
+        """Start a release and connect it."""
+        self.start(number, replicas, restart)
+        self.router.connect(number, DEADLINE)
+
+    def pid(self, program: str) -> int:
+        status = self.supervisor.status(program)
+        assert status is not None
+        assert status.pid is not None
+        return status.pid
+
+    def counted(self, number: int) -> Counter[str]:
+        """What the release itself counted."""
+        connection = http.client.HTTPConnection(HOST, self.at[number].ports[0], timeout=5)
+        connection.request("GET", "/counts")
+        return Counter(json.loads(connection.getresponse().read()))
+
+    def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """What a user gets."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        try:
+            connection.request("GET", path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    @property
+    def port(self) -> int:
+        return int(self.router.url.rpartition(":")[2])
+
+    def clear(self) -> None:
+        """Back to a gateway without releases."""
+        self.router.apply(Routes({}))
+        for number, at in self.at.items():
+            for index in range(len(at.ports)):
+                self.supervisor.stop(f"release-{number}-{index}")
+            self.router.disconnect(number)
+        self.at.clear()
+
+
+@contextmanager
+def stand(project: Path) -> Iterator[Stand]:
+    """A gateway that serves no release yet; nothing is left of it afterwards."""
+    layout = Layout(project, "local").create()
+    supervisor = Supervisor(layout.home)
+    ports = Ports(layout)
+    gateway = Gateway(layout)
+    try:
+        port = ports.assign(gateway.name)
+        supervisor.start(gateway.prepare(port, print))
+        assert eventually(lambda: gateway.ready(port))
+        yield Stand(layout, supervisor, ports)
+    finally:
+        supervisor.shutdown()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    at: float
+    path: str
+    status: int | None
+    """None: no answer, or not all of it."""
+    release: str
+
+    @property
+    def failed(self) -> bool:
+        return self.status is None or self.status >= 500
+
+
+_MIX = (
+    *(("GET", "/keep"),) * 6,
+    *(("GET", "/new"),) * 4,
+    *(("POST", "/keep"),) * 4,
+    ("POST", "/upload"),
+    ("GET", "/keep?stream=4"),
+    ("GET", "/new?sleep=0.3"),
+)
+
+
+class OpenLoop:
+    """Requests at a constant rate, however fast they are answered: keep-alive and new
+    connections, uploads of 1 MB, slow answers, streams."""
+
+    def __init__(self, port: int, rps: float, mix: tuple[tuple[str, str], ...] = _MIX) -> None:
+        self._port = port
+        self._gap = 1 / rps
+        self._mix = itertools.cycle(mix)
+        self._stop = threading.Event()
+        self._local = threading.local()
+        self.outcomes: list[Outcome] = []
+
+    def __enter__(self) -> "OpenLoop":
+        self._pool = ThreadPoolExecutor(48)
+        self._thread = threading.Thread(target=self._schedule)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._pool.shutdown(wait=True)
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.failed]
+
+    def after(self, moment: float) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.at >= moment]
+
+    def run(self, seconds: float) -> None:
+        """Let it run that long."""
+        self._stop.wait(seconds)
+
+    def _schedule(self) -> None:
+        began = time.monotonic()
+        for index in itertools.count():
+            due = began + index * self._gap
+            if self._stop.wait(max(0.0, due - time.monotonic())):
+                return
+            self._pool.submit(self._send, *next(self._mix))
+
+    def _send(self, method: str, path: str) -> None:
+        at = time.time()
+        status, release = None, ""
+        body = None if method == "GET" else b"x" * (1 << 20 if path == "/upload" else 10)
+        connection = self._connection(new=path.startswith("/new"))
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            release = answer.headers.get("x-release", "")
+            answer.read()
+            status = answer.status
+        except (OSError, http.client.HTTPException):
+            self._local.kept = None
+        finally:
+            if path.startswith("/new"):
+                connection.close()
+        self.outcomes.append(Outcome(at, path, status, release))
+
+    def _connection(self, new: bool) -> http.client.HTTPConnection:
+        kept: http.client.HTTPConnection | None = getattr(self._local, "kept", None)
+        if new or kept is None:
+            connection = http.client.HTTPConnection(HOST, self._port, timeout=10)
+            connection.connect()
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if new:
+                return connection
+            self._local.kept = kept = connection
+        return kept
