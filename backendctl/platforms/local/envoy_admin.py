@@ -61,7 +61,8 @@ class EnvoyAdmin:
     def hosts(self) -> Mapping[str, tuple[bool, ...]]:
         """Cluster -> for each of its endpoints, whether Envoy holds it to be healthy."""
         found = {}
-        for cluster in self._json("/clusters?format=json")["cluster_statuses"]:
+        # Without any cluster, Envoy leaves the key out.
+        for cluster in self._json("/clusters?format=json").get("cluster_statuses", ()):
             hosts = cluster.get("host_statuses", ())
             found[cluster["name"]] = tuple(_healthy(host["health_status"]) for host in hosts)
         return found
