@@ -189,7 +189,7 @@ class _Worker:
             self._flush()
 
     def _flush(self) -> None:
-        stages = self._generator.recorder.take(lambda: gevent.sleep(0))
+        stages = self._generator.recorder.take()
         body = {"worker": self._name, "stages": stages, "in_flight": self._generator.in_flight}
         self._runner.send_message("delta", body)
 

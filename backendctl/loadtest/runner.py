@@ -316,8 +316,8 @@ class _Conductor:
         # The newest second whose counts have had time to arrive.
         latest = None if found is None else found.seconds.get(int(now - began) - 2)
         p95 = None
-        if latest is not None and latest.encoded:
-            p95 = round(latest.response().quantile(0.95) * 1000, 3)
+        if latest is not None and latest.response.count:
+            p95 = round(latest.response.quantile(0.95) * 1000, 3)
         stages = self._measurement.stages.values()
         return Progress(
             stage=stage.name,

@@ -186,7 +186,7 @@ def _percentile(
     value = response.quantile(fraction)
     hits, sizes = [], []
     for second in _whole_seconds(stage, found):
-        times = found.seconds[second].response()
+        times = found.seconds[second].response
         hits.append(times.above(value))
         sizes.append(times.count)
     widen = inflation(hits, sizes)

@@ -30,5 +30,5 @@ def _median(found: StageMeasurement, seconds: range) -> float | None:
     merged = Histogram()
     for second in seconds:
         if second in found.seconds:
-            merged.merge(found.seconds[second].response())
+            merged.merge(found.seconds[second].response)
     return merged.quantile(0.5) if merged.count else None

@@ -149,7 +149,7 @@ def _over_time(result: LoadTestResult) -> Section:
                 continue  # too short a piece of a second to be a rate
             at = began + number + width / 2
             second = found.seconds[number]
-            response = second.response()
+            response = second.response
             for q, points in quantiles.items():
                 points.append((at, response.quantile(q) * 1000 if response.count else None))
             answered.append((at, (second.count - second.errors) / width))
