@@ -17,7 +17,18 @@ from backendctl.errors import BackendctlError, Exit
 
 def application() -> typer.Typer:
     """The command tree. Imports only modules that import nothing heavy at their top."""
-    from backendctl.cli import about, init, new
+    from backendctl.cli import (
+        about,
+        demo,
+        doctor,
+        init,
+        lifecycle,
+        loadtest,
+        new,
+        release,
+        rollout,
+        secrets,
+    )
 
     app = typer.Typer(
         name="backendctl",
@@ -32,7 +43,13 @@ def application() -> typer.Typer:
         },
     )
     app.callback()(_version)
-    contract.register(app, about.schema, new.new, init.init)
+    contract.register(app, new.new, init.init)
+    contract.register(app, lifecycle.up, lifecycle.dev, release.deploy, release.rollback)
+    app.add_typer(rollout.app, name="rollout")
+    app.add_typer(loadtest.app, name="loadtest")
+    contract.register(app, lifecycle.status, lifecycle.logs, lifecycle.execute)
+    app.add_typer(secrets.app, name="secrets")
+    contract.register(app, lifecycle.down, doctor.doctor, demo.demo, about.schema)
     return app
 
 

@@ -201,9 +201,13 @@ def _release_cluster(number: int, at: Endpoints) -> dict[str, Any]:
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
         "circuit_breakers": _limits(),
-        # Never send to a process known to be down: with Envoy's default a release of which half
-        # the processes are dead gets requests for all of them.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": {
+            # Never send to a process known to be down: with Envoy's default a release of which
+            # half the processes are dead gets requests for all of them.
+            "healthy_panic_threshold": {"value": 0},
+            # Act on what health checks find at once, not up to a second later.
+            "update_merge_window": "0s",
+        },
         "ignore_health_on_host_removal": True,
         "health_checks": [
             {
@@ -263,7 +267,7 @@ def _limits() -> dict[str, Any]:
 
 def route_table(routes: Routes | None, version: str) -> dict[str, Any]:
     """The RDS file; with no routes the gateway itself says that no release is up."""
-    entries = [_no_release()] if routes is None or not routes.weights else _entries(routes)
+    entries = [_no_release()] if routes is None else _entries(routes)
     return {
         "version_info": version,
         "resources": [
@@ -299,6 +303,8 @@ def _entries(routes: Routes) -> list[dict[str, Any]]:
         header = [{"name": PREVIEW_HEADER, "present_match": True}]
         target = {"cluster": Arm(routes.preview, preview=True).cluster}
         entries += _by_method(target, header, None)
+    if not routes.weights:  # a first release, before any user's request may reach it
+        return [*entries, _no_release()]
     return entries + _by_method(split, [], routes.fallback)
 
 
@@ -357,4 +363,4 @@ def routes_served(table: Mapping[str, Any]) -> Routes | None:
         for cluster in route.get("weighted_clusters", {}).get("clusters", ()):
             if (arm := Arm.parse(cluster["name"])) is not None:
                 weights[arm.number] = int(cluster.get("weight", 0))
-    return Routes(weights, preview, fallback) if weights else None
+    return Routes(weights, preview, fallback) if weights or preview is not None else None

@@ -1,0 +1,34 @@
+"""`backendctl doctor`."""
+
+from dataclasses import asdict
+
+from backendctl.cli.contract import Answer, Session, command
+from backendctl.errors import BackendctlError, Exit
+
+
+@command(examples=("backendctl doctor", "backendctl doctor --output json"))
+def doctor(session: Session) -> Answer:
+    """Check this machine and this project: tools, servers, disk, backend.toml, leftovers."""
+    from backendctl.workflows.doctor import Level, examine
+
+    checks = examine(session.directory, session.environment)
+    marks = {Level.OK: "ok  ", Level.WARNING: "warn", Level.FAILED: "FAIL"}
+    lines = []
+    for check in checks:
+        lines.append(f"{marks[check.level]}  {check.name:<18} {check.found}")
+        if check.level is not Level.OK and check.next:
+            lines.append(f"      {'':<18} next: {check.next}")
+    failed = [check.name for check in checks if check.level is Level.FAILED]
+    error = None
+    if failed:
+        error = BackendctlError(
+            "missing.tool",
+            f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}",
+            next=tuple(c.next for c in checks if c.level is Level.FAILED and c.next),
+        )
+    return Answer(
+        data={"checks": [asdict(check) for check in checks]},
+        text="\n".join(lines),
+        exit=Exit.MISSING if failed else Exit.OK,
+        error=error,
+    )

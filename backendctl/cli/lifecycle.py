@@ -1,0 +1,162 @@
+"""`backendctl up | down | status | logs | exec | dev`: an environment as a whole."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backendctl.cli.contract import Answer, Session, command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from backendctl.workflows.status import EnvironmentStatus
+
+
+@command(examples=("backendctl up", "backendctl up --output json"))
+def up(session: Session) -> Answer:
+    """Start the environment: gateway, database, cache, and a release that serves.
+
+    The first time, the working tree becomes release 1. Later, and after a reboot, whatever served
+    last serves again; data is kept. Safe to run again at any time.
+    """
+    from backendctl.cli.rollout_events import teller
+    from backendctl.workflows import environment
+    from backendctl.workflows import up as workflow
+
+    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    done = workflow.up(opened, session, teller(session))
+    how = "already serves" if done.already else "serves"
+    return Answer(
+        data=done.data(),
+        text=f"{done.environment}: release {done.release} {how} at {done.url}",
+    )
+
+
+@command(examples=("backendctl down", "backendctl down --purge --confirm local"))
+def down(
+    session: Session,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete releases and data too.")] = False,
+    confirm: Annotated[
+        str | None, typer.Option(help="The environment's name, to confirm --purge.")
+    ] = None,
+) -> Answer:
+    """Stop everything of the environment; data is kept unless purged.
+
+    Nothing is left running. `backendctl up` brings it back.
+    """
+    from backendctl.workflows import down as workflow
+    from backendctl.workflows import environment
+
+    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    name = opened.environment.name
+    if purge:
+        session.confirm_typed(f"All data of environment {name!r} will be deleted.", name, confirm)
+    data = workflow.down(opened, session, purge=purge)
+    kept = "its data is deleted" if purge else "its data is kept"
+    return Answer(data=data, text=f"{name}: stopped; {kept}.")
+
+
+@command(examples=("backendctl status", "backendctl status --output json"))
+def status(session: Session) -> Answer:
+    """Show what runs, which release serves, and what to do next."""
+    from backendctl.workflows import environment
+    from backendctl.workflows import status as workflow
+
+    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    found = workflow.look(opened)
+    return Answer(data=found.data(), text=lambda console: _show_status(console, found))
+
+
+def _show_status(console: "Console", found: "EnvironmentStatus") -> None:
+    from rich.table import Table
+
+    console.print(f"{found.service} / {found.environment}: {found.headline}", markup=False)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("", "state", "", ""):
+        table.add_column(title)
+    for server in found.servers:
+        state = "running" if server.running else "stopped"
+        table.add_row(server.name, state, server.address, server.detail)
+    for release in found.releases:
+        share = f"{release.weight} % of requests" if release.weight is not None else ""
+        table.add_row(f"release {release.number}", release.condition, share, release.detail)
+    console.print(table)
+    for line in found.notes:
+        console.print(line, markup=False)
+    for line in found.next:
+        console.print(f"next: {line}", markup=False)
+
+
+@command(
+    examples=(
+        "backendctl logs                     # of the release that serves",
+        "backendctl logs -f --lines 100",
+        "backendctl logs --release 3",
+    )
+)
+def logs(
+    session: Session,
+    release: Annotated[
+        int | None, typer.Option("--release", "-r", help="Its number; the one that serves if none.")
+    ] = None,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, help="How many to begin with.")
+    ] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
+) -> Answer:
+    """Show a release's output; Ctrl-C ends --follow."""
+    from backendctl.cli.contract import Output
+    from backendctl.workflows import environment
+    from backendctl.workflows.logs import read_logs
+
+    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    number, found = read_logs(opened, release, lines, follow)
+    if session.output is Output.JSON and not follow:
+        return Answer(data={"release": number, "lines": list(found)})
+    try:
+        for line in found:
+            if session.output is Output.TEXT:
+                typer.echo(line)
+            else:
+                session.emit("log", {"release": number, "line": line})
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    return Answer(data={"release": number})
+
+
+@command(
+    name="exec",
+    examples=(
+        "backendctl exec -- python -m shop.seed",
+        "backendctl exec -- sh -c 'psql \"$DATABASE_URL\"'",
+    ),
+)
+def execute(
+    session: Session,
+    argv: Annotated[list[str], typer.Argument(help="The command, after --.")],
+) -> Answer:
+    """Run a command in the serving release's code, dependencies and configuration.
+
+    The command's exit status becomes ours.
+    """
+    from backendctl.workflows import environment
+    from backendctl.workflows.execute import execute as run
+
+    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    release, exit_status = run(opened, argv)
+    return Answer(data={"release": release, "exit_status": exit_status}, exit=exit_status)
+
+
+@command(examples=("backendctl dev",))
+def dev(session: Session) -> Answer:
+    """Run the working tree with reload, on the environment's database and cache.
+
+    It has a port of its own: the release that serves is not disturbed. Ctrl-C ends it.
+    """
+    from backendctl.workflows import dev as workflow
+    from backendctl.workflows import environment
+
+    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    restarts = workflow.dev(opened, session)
+    return Answer(data={"environment": opened.environment.name, "restarts": restarts})

@@ -1,0 +1,62 @@
+"""What happened in the demo, as it happened: the report's raw material."""
+
+from dataclasses import dataclass, field
+
+from backendctl.loadtest.traffic import TrafficReport
+from backendctl.rollout.events import Began, BlockObserved, Event, Shifted
+from backendctl.workflows.rollouts import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One part of the story."""
+
+    name: str
+    seconds: float
+    result: str
+
+
+@dataclass(slots=True)
+class ReleaseStory:
+    """One release under users: what they saw, and what the gateway counted."""
+
+    title: str
+    outcome: Outcome | None = None
+    candidate: int = 0
+    began: float = 0.0
+    seconds: float = 0.0
+    traffic: TrafficReport | None = None
+    weights: list[tuple[float, int]] = field(default_factory=list)
+    """Seconds since the beginning, the candidate's share in percent."""
+    blocks: list[BlockObserved] = field(default_factory=list)
+
+    def record(self, event: Event) -> None:
+        """Take in a rollout's event."""
+        match event:
+            case Began():
+                self.candidate = event.plan.candidate
+            case Shifted():
+                share = event.weights.get(self.candidate, 0)
+                self.weights.append((event.at - self.began, share))
+            case BlockObserved():
+                self.blocks.append(event)
+            case _:
+                pass
+
+    @property
+    def candidate_requests(self) -> int:
+        """Requests that the candidate answered in observed blocks."""
+        arms = [each.block.candidate for each in self.blocks]
+        return sum(arm.requests for arm in arms if arm is not None)
+
+    def data(self) -> dict[str, object]:
+        """For the JSON answer."""
+        traffic, outcome = self.traffic, self.outcome
+        return {
+            "result": outcome.result if outcome else "not run",
+            "user_requests": traffic.count if traffic else 0,
+            "failed_requests": traffic.failed if traffic else 0,
+            "candidate_requests": self.candidate_requests,
+            "seconds": round(self.seconds, 2),
+            "reason": outcome.reason if outcome else "",
+        }

@@ -1,0 +1,192 @@
+"""The demo's plot: scaffold, up, load test, a good release, a bad one, two ways back, down."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backendctl.loadtest.results import LoadTestResult
+from backendctl.loadtest.traffic import Traffic
+from backendctl.platforms.base import PersonCommand
+from backendctl.rollout.events import Event, Shifted
+from backendctl.workflows import loadtest
+from backendctl.workflows.demo import shop
+from backendctl.workflows.demo.recording import ReleaseStory, Step
+from backendctl.workflows.deploy import Changes, deploy, rollback
+from backendctl.workflows.down import down
+from backendctl.workflows.environment import Opened, open_environment
+from backendctl.workflows.progress import Progress
+from backendctl.workflows.rollouts import Outcome
+from backendctl.workflows.synthetic import SETTLE, readable
+from backendctl.workflows.up import up
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything the demo did and measured."""
+
+    seconds: float = 0.0
+    steps: list[Step] = field(default_factory=list)
+    load_test: LoadTestResult | None = None
+    good: ReleaseStory = field(default_factory=lambda: ReleaseStory("A good release"))
+    bad: ReleaseStory = field(default_factory=lambda: ReleaseStory("A bad release"))
+    forced: ReleaseStory = field(
+        default_factory=lambda: ReleaseStory("A good release, taken back half-way by a person")
+    )
+    manual: ReleaseStory = field(default_factory=lambda: ReleaseStory("A rollback by hand"))
+
+    @property
+    def releases(self) -> tuple[ReleaseStory, ...]:
+        return (self.good, self.bad, self.forced, self.manual)
+
+    @property
+    def problems(self) -> list[str]:
+        """What did not go as it must; empty when the demo proved its point."""
+        found = []
+        for story, wanted in (
+            (self.good, "promoted"),
+            (self.bad, "restored"),
+            (self.forced, "restored"),
+            (self.manual, "promoted"),
+        ):
+            result = story.outcome.result if story.outcome else "not run"
+            if result != wanted:
+                found.append(f"{story.title}: {result}, not {wanted}")
+            failed = story.traffic.failed if story.traffic else 0
+            if failed and story is not self.bad:
+                found.append(f"{story.title}: {failed} user requests failed")
+        if self.load_test is None or self.load_test.result != "pass":
+            found.append(f"load test: {self.load_test.result if self.load_test else 'not run'}")
+        return found
+
+    def data(self) -> dict[str, Any]:
+        """For the JSON answer."""
+        test = self.load_test
+        return {
+            "seconds": round(self.seconds, 2),
+            "steps": [
+                {"name": s.name, "seconds": round(s.seconds, 2), "result": s.result}
+                for s in self.steps
+            ],
+            "load_test": None
+            if test is None
+            else {
+                "offered_rps": test.offered_rps,
+                "achieved_rps": test.achieved_rps,
+                "p95_ms": test.p95_ms,
+                "p99_ms": test.p99_ms,
+                "result": test.result.value,
+            },
+            "good_release": self.good.data(),
+            "bad_release": self.bad.data(),
+            "forced_rollback": self.forced.data(),
+            "manual_rollback": self.manual.data(),
+            "problems": self.problems,
+        }
+
+
+def tell(folder: Path, progress: Progress, on_event: OnEvent) -> Story:
+    """Run the whole story in `folder`, which must not exist yet; nothing is left running after it.
+
+    Raises what any part raises; the environment is stopped first.
+    """
+    story = Story()
+    began = time.monotonic()
+    opened: Opened | None = None
+    try:
+        with _part(story, progress, "Scaffold a service") as said:
+            shop.make_shop(folder)
+            opened = open_environment(folder, None, changes=True)
+            said(f"{sum(1 for p in folder.rglob('*') if p.is_file())} files")
+        with _part(story, progress, "Start it, with gateway, database and cache") as said:
+            said(f"serves at {up(opened, progress, on_event).url}")
+        with _part(story, progress, "Load test at twice the expected peak") as said:
+            planned = loadtest.plan(opened, loadtest.Wishes(quick=True))
+            story.load_test = loadtest.run(opened, planned, lambda _: None)
+            said(_load_in_words(story.load_test))
+        _releases(story, opened, progress, on_event)
+    finally:
+        if opened is not None:
+            with _part(story, progress, "Stop everything") as said:
+                down(opened, progress)
+                said("nothing is left running")
+    story.seconds = time.monotonic() - began
+    return story
+
+
+def _releases(story: Story, opened: Opened, progress: Progress, on_event: OnEvent) -> None:
+    folder = opened.project
+
+    def release(each: ReleaseStory, change: Callable[[Path], None], watch: OnEvent) -> None:
+        change(folder)
+        with _under_users(story, each, opened, progress):
+            each.outcome = deploy(opened, Changes(note=each.title), progress, watch)
+
+    def watching(each: ReleaseStory) -> OnEvent:
+        def watch(event: Event) -> None:
+            each.record(event)
+            on_event(event)
+
+        return watch
+
+    def taking_back(event: Event) -> None:
+        watching(story.forced)(event)
+        if isinstance(event, Shifted) and 0 < event.weights.get(story.forced.candidate, 0) < 100:
+            word = PersonCommand("abort", "the demo", "to show a way back", time.time())
+            opened.platform.store.post(event.rollout, word)
+
+    release(story.good, shop.improve, watching(story.good))
+    release(story.forced, shop.touch_up, taking_back)
+    with _under_users(story, story.manual, opened, progress):
+        story.manual.outcome = rollback(opened, None, "demo", watching(story.manual))
+    release(story.bad, shop.spoil, watching(story.bad))
+
+
+@contextmanager
+def _under_users(
+    story: Story, each: ReleaseStory, opened: Opened, progress: Progress
+) -> Iterator[None]:
+    """A part of the story with users on the service, every request of theirs accounted for."""
+    with _part(story, progress, each.title) as said:
+        with Traffic(opened.platform.router.url, shop.USERS_RPS, readable(opened)) as traffic:
+            time.sleep(SETTLE)
+            each.began = time.time()
+            yield
+            each.seconds = time.time() - each.began
+        each.traffic = traffic.report
+        said(_outcome_in_words(each, each.outcome))
+
+
+@contextmanager
+def _part(story: Story, progress: Progress, name: str) -> Iterator[Callable[[str], None]]:
+    began = time.monotonic()
+    result = ["failed"]
+    try:
+        yield lambda words: result.__setitem__(0, words)
+    finally:
+        step = Step(name, time.monotonic() - began, result[0])
+        story.steps.append(step)
+        progress.line(f"{step.name}: {step.result} ({step.seconds:.1f} s)")
+        progress.emit(
+            "demo", {"name": step.name, "seconds": round(step.seconds, 2), "result": step.result}
+        )
+
+
+def _outcome_in_words(each: ReleaseStory, outcome: Outcome | None) -> str:
+    if outcome is None or each.traffic is None:
+        return "failed"
+    return (
+        f"{outcome.result}; {each.traffic.failed} of {each.traffic.count} "
+        f"user requests failed; {outcome.reason}"
+    )
+
+
+def _load_in_words(test: LoadTestResult) -> str:
+    return (
+        f"{test.result.value}: {test.achieved_rps:g} of {test.offered_rps:g} requests/s, "
+        f"p95 {test.p95_ms} ms, p99 {test.p99_ms} ms"
+    )

@@ -1,0 +1,77 @@
+"""`backendctl dev`: the working tree, restarted at each change, on the environment's servers."""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from backendctl.platforms.base import Configuration, Invocation
+from backendctl.workflows.environment import Opened
+from backendctl.workflows.progress import Progress
+
+STOP_GRACE = 5.0
+"""Seconds a process gets to end before it is killed: somebody waits for the reload."""
+IGNORED = {".backendctl", ".venv", "node_modules", "__pycache__", ".git", ".pytest_cache"}
+
+
+def dev(opened: Opened, progress: Progress) -> int:
+    """Run until interrupted; returns how often it was restarted.
+
+    A process that dies is started again at the next change, as its output says why it died.
+    """
+    from watchfiles import DefaultFilter, watch
+
+    platform, service = opened.platform, opened.spec.service
+    with progress.step("Starting the servers") as say:
+        platform.foundation.ensure(say)
+    configuration = Configuration(opened.environment.variables, platform.secrets.current())
+    port = platform.runtime.development_port()
+    with progress.step("Dependencies") as say:
+        invocation = platform.runtime.in_tree(
+            opened.project, service.dev or service.start, configuration, {"PORT": str(port)}, say
+        )
+    progress.line(f"The working tree serves at http://127.0.0.1:{port}; Ctrl-C ends it")
+    restarts = 0
+    process = _start(invocation)
+    try:
+        # A command of the project's own for development reloads by itself.
+        if service.dev:
+            process.wait()
+            return restarts
+        changes = watch(
+            opened.project,
+            watch_filter=DefaultFilter(ignore_dirs=tuple(IGNORED)),
+            raise_interrupt=True,
+        )
+        for changed in changes:
+            names = sorted({Path(path).name for _, path in changed})
+            progress.line(f"changed: {', '.join(names[:3])}; restarting")
+            _stop(process)
+            process = _start(invocation)
+            restarts += 1
+    except KeyboardInterrupt:
+        pass  # the ordinary way to end it
+    finally:
+        _stop(process)
+    return restarts
+
+
+def _start(invocation: Invocation) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        invocation.argv,
+        cwd=invocation.directory,
+        env=dict(invocation.environment),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End the process and all it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_GRACE)
+            return

@@ -1,0 +1,148 @@
+"""`backendctl doctor`: what on this machine, or in this project, would get in the way."""
+
+import os
+import platform as machine
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Holder, ServiceStatus, Store
+
+DISK_WANTED = 2 << 30
+"""Bytes: a database, a few releases and their dependencies."""
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    level: Level
+    found: str
+    next: str = ""
+    """What to type, or do, about it."""
+
+
+def examine(directory: Path, environment: str | None) -> Sequence[Check]:
+    """Look at everything; a check that cannot be made is itself a finding."""
+    checks: list[Check] = []
+    for look in (_python, _disk, _tools, _servers):
+        checks += look(directory)
+    checks += _project(directory, environment)
+    return checks
+
+
+def _python(directory: Path) -> Iterator[Check]:
+    version = machine.python_version()
+    level = Level.OK if sys.version_info >= (3, 11) else Level.FAILED
+    yield Check("python", level, f"{version} on {machine.platform()}", "install Python 3.11+")
+
+
+def _disk(directory: Path) -> Iterator[Check]:
+    free = shutil.disk_usage(directory).free
+    level = Level.OK if free >= DISK_WANTED else Level.WARNING
+    yield Check("disk", level, f"{free / (1 << 30):.1f} GiB free at {directory}", "free some space")
+    writable = os.access(directory, os.W_OK)
+    yield Check(
+        "folder",
+        Level.OK if writable else Level.FAILED,
+        f"{directory} is {'writable' if writable else 'read-only for this user'}",
+        "" if writable else f"ls -ld {directory}",
+    )
+
+
+def _tools(directory: Path) -> Iterator[Check]:
+    yield _tool("git", "what a release is made of follows .gitignore only with git")
+    if (directory / "package.json").exists():
+        yield _tool("node", "this project needs Node.js", Level.FAILED)
+        yield _tool("npm", "this project needs npm", Level.FAILED)
+
+
+def _tool(name: str, why: str, missing: Level = Level.WARNING) -> Check:
+    found = shutil.which(name)
+    if found is None:
+        return Check(name, missing, f"not on PATH; {why}", f"install {name}")
+    done = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20)
+    return Check(name, Level.OK, (done.stdout or done.stderr).strip().splitlines()[0])
+
+
+def _servers(directory: Path) -> Iterator[Check]:
+    try:
+        from backendctl.platforms.local.support import checks
+    except ImportError as missing:
+        yield Check(
+            "embedded servers",
+            Level.FAILED,
+            f"not installed ({missing.name})",
+            "pip install 'backendctl[local]'",
+        )
+        return
+    for each in checks():
+        yield Check(each.name, Level.OK if each.ok else Level.FAILED, each.detail, each.next)
+
+
+def _project(directory: Path, environment: str | None) -> Iterator[Check]:
+    from backendctl.workflows.environment import open_environment
+
+    try:
+        opened = open_environment(directory, environment, changes=False)
+    except BackendctlError as error:
+        level = Level.WARNING if error.code == "spec.missing" else Level.FAILED
+        yield Check("project", level, error.message, next(iter(error.next), ""))
+        return
+    yield Check("project", Level.OK, f"{opened.spec.service.name} at {opened.project}")
+    platform = opened.platform
+    for name, look in {
+        "servers": lambda: _running(platform.foundation.status()),
+        "lock": lambda: _lock(platform.store.holder()),
+        "rollouts": lambda: _journals(platform.store),
+    }.items():
+        yield _guarded(name, look)
+
+
+def _guarded(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except BackendctlError as error:
+        return Check(name, Level.FAILED, error.message, next(iter(error.next), ""))
+
+
+def _running(statuses: Sequence[ServiceStatus]) -> Check:
+    down = [s.name for s in statuses if not s.running]
+    if not statuses or len(down) == len(statuses):
+        return Check("servers", Level.OK, "the environment is not up")
+    if down:
+        return Check("servers", Level.FAILED, f"not running: {', '.join(down)}", "backendctl up")
+    return Check("servers", Level.OK, "all running")
+
+
+def _lock(holder: Holder | None) -> Check:
+    if holder is None:
+        return Check("lock", Level.OK, "free")
+    owner, command = holder.owner, holder.command
+    if holder.alive is False:
+        return Check(
+            "lock",
+            Level.WARNING,
+            f"left behind by {owner} ({command}), which is dead",
+            "backendctl rollout recover",
+        )
+    return Check("lock", Level.OK, f"held by {owner} ({command})")
+
+
+def _journals(store: Store) -> Check:
+    names = store.rollouts()
+    for name in names:
+        store.records(name)
+    return Check("rollouts", Level.OK, f"{len(names)} journals, all readable")

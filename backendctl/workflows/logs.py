@@ -1,0 +1,28 @@
+"""`backendctl logs`: a release's output."""
+
+from collections.abc import Iterator
+
+from backendctl.errors import BackendctlError
+from backendctl.rollout.history import serving
+from backendctl.workflows.environment import Opened
+
+
+def read_logs(
+    opened: Opened, number: int | None, lines: int, follow: bool
+) -> tuple[int, Iterator[str]]:
+    """The release meant and its lines, oldest first.
+
+    Without a number it is the release that serves, else the newest, which may have failed to
+    start. Raises `missing.release`.
+    """
+    store = opened.platform.store
+    known = [release.number for release in store.releases()]
+    chosen = number or serving(store).stable or (known[-1] if known else None)
+    if chosen is None or chosen not in known:
+        raise BackendctlError(
+            "missing.release",
+            f"there is no release {number}" if number else "there is no release yet",
+            cause=f"there are 1 to {known[-1]}" if known else "",
+            next=("backendctl up",) if not known else (),
+        )
+    return chosen, opened.platform.runtime.logs(chosen, lines, follow)

@@ -1,0 +1,109 @@
+"""`backendctl status`: one look at an environment, for somebody who did not write the service."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from backendctl.platforms.base import ServiceStatus
+from backendctl.workflows import rollouts
+from backendctl.workflows.environment import Opened
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLine:
+    """A release that serves, or takes part in a rollout."""
+
+    number: int
+    condition: str
+    weight: int | None
+    """Percent of requests that the gateway gives it; None when the gateway cannot be asked."""
+    replicas: int
+    ready: int
+    restarts: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentStatus:
+    """What runs, and what to do next."""
+
+    service: str
+    environment: str
+    url: str
+    stable: int | None
+    headline: str
+    servers: Sequence[ServiceStatus]
+    releases: Sequence[ReleaseLine]
+    rollout: Mapping[str, Any] | None
+    notes: Sequence[str]
+    next: Sequence[str]
+
+    def data(self) -> dict[str, Any]:
+        """For the JSON answer."""
+        return {
+            "service": self.service,
+            "environment": self.environment,
+            "url": self.url,
+            "stable": self.stable,
+            "servers": [asdict(each) for each in self.servers],
+            "releases": [asdict(each) for each in self.releases],
+            "rollout": self.rollout,
+            "notes": list(self.notes),
+            "next": list(self.next),
+        }
+
+
+def look(opened: Opened) -> EnvironmentStatus:
+    """Look once; changes nothing and takes no lock."""
+    platform = opened.platform
+    found = rollouts.status(platform)
+    servers = platform.foundation.status()
+    weights = found.routes.weights if found.routes is not None else None
+    lines = [
+        ReleaseLine(
+            number=number,
+            condition=each.condition.value,
+            weight=None if weights is None else weights.get(number, 0),
+            replicas=each.replicas,
+            ready=each.ready,
+            restarts=each.restarts,
+            detail=each.detail,
+        )
+        for number, each in found.releases.items()
+    ]
+    stopped = [each.name for each in servers if not each.running]
+    stable = found.serving.stable
+    state, following = _headline(stable, stopped, len(servers), platform.router.url)
+    notes, rollout = [], None
+    if found.serving.rollout_in_flight is not None and found.rollout is not None:
+        rollout = {
+            "id": found.rollout.rollout,
+            "phase": found.rollout.phase,
+            "held": found.rollout.held,
+            "driver_lives": found.driver_lives,
+        }
+        notes.append(f"rollout {found.rollout.rollout} is in phase {found.rollout.phase}")
+    return EnvironmentStatus(
+        service=opened.spec.service.name,
+        environment=opened.environment.name,
+        url=platform.router.url,
+        stable=stable,
+        headline=state,
+        servers=servers,
+        releases=lines,
+        rollout=rollout,
+        notes=notes,
+        next=[*found.next, *following],
+    )
+
+
+def _headline(
+    stable: int | None, stopped: Sequence[str], servers: int, url: str
+) -> tuple[str, list[str]]:
+    if stable is None:
+        return "no release has served yet", ["backendctl up"]
+    if len(stopped) == servers:
+        return f"stopped; release {stable} served last", ["backendctl up"]
+    if stopped:
+        return f"NOT whole: {', '.join(stopped)} stopped", ["backendctl up"]
+    return f"release {stable} serves at {url}", []

@@ -1,0 +1,115 @@
+"""`backendctl up`: the servers of an environment and, on them, a release that serves."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backendctl.clock import SystemClock
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Release
+from backendctl.rollout.events import Event
+from backendctl.rollout.history import serving as who_serves
+from backendctl.rollout.lease import Lease, held
+from backendctl.rollout.recover import restore_serving
+from backendctl.workflows import rollouts
+from backendctl.workflows.environment import Opened
+from backendctl.workflows.identity import person
+from backendctl.workflows.progress import Progress
+from backendctl.workflows.release import make_release
+
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What `up` left running."""
+
+    environment: str
+    url: str
+    release: int
+    first: bool
+    """Whether this run made the environment's first release."""
+    already: bool
+    """Whether all of it was running before."""
+
+    def data(self) -> Mapping[str, Any]:
+        return {
+            "environment": self.environment,
+            "url": self.url,
+            "release": self.release,
+            "first": self.first,
+            "already_running": self.already,
+        }
+
+
+def up(opened: Opened, progress: Progress, on_event: OnEvent) -> Up:
+    """Bring the environment to the state it was last in; make the first release if it has none.
+
+    Idempotent, and the way back after a reboot. Raises `rollout.locked`, `rollout.held` when an
+    unfinished rollout must be recovered first, and what starting a release may raise.
+    """
+    store = opened.platform.store
+    with held(store, person(), "up") as lease:
+        with progress.step("Starting the servers") as say:
+            opened.platform.foundation.ensure(say)
+        serving = who_serves(store)
+        if serving.rollout_in_flight is not None:
+            raise BackendctlError(
+                "rollout.held",
+                f"rollout {serving.rollout_in_flight} was left unfinished",
+                state="the servers run; releases are as that rollout left them",
+                next=("backendctl rollout recover", "backendctl rollout status"),
+            )
+        if serving.stable is None:
+            return _first(opened, lease, progress, on_event)
+        already = _serve_again(opened, serving.stable, progress)
+        return _result(opened, serving.stable, first=False, already=already)
+
+
+def _first(opened: Opened, lease: Lease, progress: Progress, on_event: OnEvent) -> Up:
+    release = make_release(opened, lease.grant, progress, note="first release")
+    outcome = rollouts.run_rollout(
+        opened.platform,
+        opened.spec,
+        release,
+        opened.spec.rollout.strategy,
+        on_event,
+        lease=lease,
+        by=person(),
+        means=rollouts.Means(on_line=progress.detail),
+    )
+    error = outcome.error()
+    if error is not None:
+        raise error
+    return _result(opened, release.number, first=True, already=False)
+
+
+def _serve_again(opened: Opened, number: int, progress: Progress) -> bool:
+    """Make the release that last served serve again; False if something had to be done."""
+    release = find_release(opened, number)
+    with progress.step(f"Release {number}"):
+        return restore_serving(
+            opened.platform, release, opened.spec.rollout.ready_deadline, SystemClock()
+        )
+
+
+def find_release(opened: Opened, number: int) -> Release:
+    """The release of that number. Raises `missing.release` naming those there are."""
+    releases = opened.platform.store.releases()
+    for release in releases:
+        if release.number == number:
+            return release
+    there = f"there are 1 to {len(releases)}" if releases else "there is none yet"
+    raise BackendctlError(
+        "missing.release",
+        f"environment {opened.environment.name!r} has no release {number}",
+        cause=there,
+        state="nothing was changed",
+        next=("backendctl status",),
+    )
+
+
+def _result(opened: Opened, number: int, *, first: bool, already: bool) -> Up:
+    url = opened.platform.router.url
+    return Up(opened.environment.name, url, number, first=first, already=already)
