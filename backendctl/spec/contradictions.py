@@ -126,7 +126,8 @@ def error_rate_over_availability(spec: Spec) -> Iterator[Contradiction]:
             ("slo.error_rate", "slo.availability"),
             f"a release that fails {FRACTION.render(slo.error_rate)} would pass, but uses up the "
             f"error budget of {FRACTION.render(slo.availability)} "
-            f"{_number(derive.burn_rate(spec))} times too fast; from {PAGE_BURN} times on someone is woken",
+            f"{_number(derive.burn_rate(spec))} times too fast; {PAGE_BURN} times "
+            "already wakes someone",
             f"error_rate of at most {FRACTION.render(most)}, or a lower availability",
         )
 

@@ -49,7 +49,8 @@ class Written:
         }
         text = {"type": "string", "pattern": self.unit.pattern}
         if not self.unit.plain:
-            return text
+            zero = "exclusiveMinimum" not in bounds
+            return {"anyOf": [text, {"const": 0}]} if zero else text
         number = {"type": "integer" if self.unit.whole else "number", "minimum": 0, **bounds}
         if self.unit.most is not None:
             number.setdefault("maximum", self.unit.most)
@@ -159,7 +160,10 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 VariableName = Annotated[
     str, Form("letters, digits and underscores, not beginning with a digit", VARIABLE)
 ]
-Port = Annotated[int, Written(units.COUNT), Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), Written(units.COUNT)]
+Replicas = Annotated[int, Field(ge=1), Written(units.COUNT)]
+Percent = Annotated[int, Field(ge=1, le=99), Written(units.COUNT)]
+"""Of traffic, while another release has the rest."""
 
 
 def named(value: object) -> object:

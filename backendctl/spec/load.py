@@ -70,8 +70,7 @@ def load_spec(project: Path) -> Spec:
 
 def read_spec(raw: bytes, file: str) -> Spec:
     """The promises in the text of a file; `file` is how errors name it. Raises as `load_spec`."""
-    text = _decode(raw, file)
-    document = _parse(text, file)
+    text, document = parse(raw, file)
     where = find_positions(text)
     spec, problems = _validate(document, where)
     if spec is not None:
@@ -96,9 +95,11 @@ def _decode(raw: bytes, file: str) -> str:
         raise _error("spec.syntax", [problem], file) from error
 
 
-def _parse(text: str, file: str) -> dict[str, Any]:
+def parse(raw: bytes, file: str) -> tuple[str, dict[str, Any]]:
+    """The file's text and its values, whatever they are. Raises BackendctlError `spec.syntax`."""
+    text = _decode(raw, file)
     try:
-        return tomllib.loads(text)
+        return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _error("spec.syntax", [_syntax_problem(text, str(error))], file) from error
 

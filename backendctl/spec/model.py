@@ -28,9 +28,11 @@ from backendctl.spec.fields import (
     Label,
     OptionalUrl,
     OptionalUrlPath,
+    Percent,
     PerSecond,
     Place,
     Port,
+    Replicas,
     Seconds,
     Url,
     UrlPath,
@@ -259,7 +261,7 @@ class Environment(_Part):
     """The gateway's port on `local`; chosen free and remembered when absent."""
     region: Place = Field(default="", examples=["eu-central-1"])
     """The cloud region."""
-    replicas: Annotated[Count, Field(ge=1)] | None = Field(default=None, examples=[3])
+    replicas: Replicas | None = Field(default=None, examples=[3])
     """Processes or pods per release; derived from the load when absent."""
     variables: Mapping[VariableName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
     """Configuration in clear, given to the service's processes. Secrets never stand here:
@@ -272,9 +274,7 @@ class Rollout(_Part):
     strategy: Strategy = Strategy.CANARY
     """`canary`: traffic moves step by step while the release is judged; `blue-green`: all at once
     after a smoke check, with stable kept warm."""
-    steps: tuple[Annotated[Count, Field(ge=1, le=99)], ...] | None = Field(
-        default=None, min_length=1, examples=[[5, 25, 50]]
-    )
+    steps: tuple[Percent, ...] | None = Field(default=None, min_length=1, examples=[[5, 25, 50]])
     """Percentages of traffic the candidate gets, rising, below 100; chosen from the traffic when
     absent."""
     warm_up: Seconds = Field(default=30.0, examples=["30s"])

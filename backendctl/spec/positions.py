@@ -1,4 +1,4 @@
-"""On which line of a TOML text each key stands.
+"""Where in a TOML text each key and table stands.
 
 The text is known to be valid TOML (`tomllib` has read it), so this only has to find keys and to
 step over values; it does not check anything.
@@ -21,11 +21,26 @@ _SCALAR = re.compile(r"[^,\]}#\n]*")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Offsets of one `key = value`."""
+
+    start: int
+    value: int
+    end: int
+    table: Path
+    """The table under whose header it stands."""
+
+
 @dataclass(slots=True)
 class Positions:
     """Lines, counted from 1, of every key, table and array element of one text."""
 
     lines: dict[Path, int] = field(default_factory=dict)
+    pairs: dict[Path, Pair] = field(default_factory=dict)
+    """Every pair that is not inside another one's value."""
+    headers: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    """Offsets of every table's header, in the order of the text."""
     last: int = 1
 
     def line(self, path: Path) -> int:
@@ -60,7 +75,9 @@ class _Scanner:
             if self.text[self.at] == "[":
                 table = self._header()
             else:
-                self._pair(table)
+                start = self.at
+                path, value = self._pair(table)
+                self.found.pairs[path] = Pair(start, value, self.at, table)
 
     def _here(self) -> int:
         """The line of the present position; positions are asked for in rising order."""
@@ -82,6 +99,7 @@ class _Scanner:
         return match.end()
 
     def _header(self) -> Path:
+        start = self.at
         array = self.text.startswith("[[", self.at)
         self.at += 2 if array else 1
         parts = self._key()
@@ -97,6 +115,7 @@ class _Scanner:
         # A table's own header is where it stands, even if a table inside it came first.
         self._note(path)
         self.found.lines[path] = self._here()
+        self.found.headers[path] = (start, self.at)
         return path
 
     def _key(self) -> list[str]:
@@ -112,13 +131,17 @@ class _Scanner:
                 return parts
             self.at += 1
 
-    def _pair(self, table: Path) -> None:
+    def _pair(self, table: Path) -> tuple[Path, int]:
+        """Step over a pair; its path, and the offset of its value."""
         start = self.at
         path = (*table, *self._key())
         end, self.at = self.at, start
         self._note(path)
         self.at = end + 1  # the "="
+        self._skip_blank()
+        value = self.at
         self._value(path)
+        return path, value
 
     def _value(self, path: Path) -> None:
         self._skip_blank()
@@ -130,7 +153,8 @@ class _Scanner:
         elif first in "\"'":
             self.at = self._end(_STRING)
         else:
-            self.at = self._end(_SCALAR)
+            end = self._end(_SCALAR)
+            self.at += len(self.text[self.at : end].rstrip())
 
     def _array(self, path: Path) -> None:
         self.at += 1

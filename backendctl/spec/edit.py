@@ -1,0 +1,116 @@
+"""Changes to `backend.toml` that keep its comments, order and formatting.
+
+The result is validated as a whole before it takes the file's place, in one step: after a crash
+the file is either the old one or the new one.
+"""
+
+import contextlib
+import os
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from backendctl.errors import BackendctlError
+from backendctl.spec.load import FILE, find_project, parse, read_spec
+from backendctl.spec.model import Spec
+from backendctl.spec.splice import Key, SpliceError, Value, with_table, with_value, without_value
+
+
+def key_of(text: str) -> Key:
+    """A dotted key as typed, `environments.prod.port`; parts may be quoted as in TOML.
+
+    Raises BackendctlError `usage`.
+    """
+    try:
+        inside: Any = tomllib.loads(f"{text} = 0")
+    except tomllib.TOMLDecodeError as error:
+        raise BackendctlError(
+            "usage",
+            f"{text!r} is not a key",
+            cause="accepted: names with dots between them, such as slo.p95",
+        ) from error
+    parts = []
+    while isinstance(inside, dict):
+        ((part, inside),) = inside.items()
+        parts.append(part)
+    return tuple(parts)
+
+
+def set_value(project: Path, key: str, value: Value) -> Spec:
+    """Write one value, in place of the one there or as a new key at the end of its table.
+
+    Tables that are needed for it are added. Raises `spec.*` if the result is not valid; the file
+    is unchanged then.
+    """
+    return _change(project, lambda text: with_value(text, key_of(key), value))
+
+
+def unset_value(project: Path, key: str) -> Spec:
+    """Take a key or table out; one that is not there is no error. Raises as `set_value`."""
+    return _change(project, lambda text: without_value(text, key_of(key)))
+
+
+def add_table(project: Path, key: str, values: Mapping[str, Value], comment: str = "") -> Spec:
+    """Add a table such as `environments.prod` at the end, under a comment.
+
+    Raises `usage` if it is there already, and as `set_value`.
+    """
+    return _change(project, lambda text: with_table(text, key_of(key), values, comment))
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def _change(project: Path, change: Callable[[str], str]) -> Spec:
+    file = (find_project(project) / FILE).resolve()
+    raw = file.read_bytes()
+    parse(raw, str(file))
+    before = raw.decode("utf-8-sig")
+    try:
+        after = change(before)
+    except SpliceError as error:
+        raise BackendctlError("usage", f"{FILE}: {error}", state="nothing was changed") from error
+    spec = read_spec(after.encode(), str(file))
+    if after != before:
+        replace_file(file, after)
+    return spec
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Put `text` in the file's place in one step, durable on return, with the file's own mode.
+
+    Raises BackendctlError `platform.permission`, `platform.disk-full`; the file is unchanged then.
+    """
+    try:
+        _replace(file, text)
+    except OSError as error:
+        full = error.errno in (28, 122)  # ENOSPC, EDQUOT
+        raise BackendctlError(
+            "platform.disk-full" if full else "platform.permission",
+            f"{file} could not be written",
+            cause=error.strerror or str(error),
+            state="the file is unchanged",
+        ) from error
+
+
+def _replace(file: Path, text: str) -> None:
+    mode = file.stat().st_mode & 0o777
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+            out.write(text)
+            out.flush()
+            os.fchmod(out.fileno(), mode)
+            os.fsync(out.fileno())
+        Path(name).replace(file)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
