@@ -89,7 +89,8 @@ class Effects:
             return Health(Condition.UNREADY, 0, f"its state cannot be had: {error.message}")
         good = status.condition is Condition.READY
         tail = () if good else self._tail(number)
-        return Health(status.condition, status.restarts, status.detail, tail)
+        detail = " ".join(self._redacted(status.detail.splitlines()[:1]))
+        return Health(status.condition, status.restarts, detail, tail)
 
     def _once(self, intent: Intent, serial: int, plan: RolloutPlan, go_on: GoOn) -> Outcome | None:
         runtime, router = self._platform.runtime, self._platform.router
@@ -122,7 +123,7 @@ class Effects:
         return Outcome(
             serial,
             True,
-            message=status.detail,
+            message=" ".join(self._redacted(status.detail.splitlines()[:1])),
             tail=() if good else self._tail(status.number),
             condition=status.condition,
             restarts=status.restarts,
@@ -166,9 +167,13 @@ class Effects:
     def _not_ready(
         self, intent: EnsureReady, serial: int, status: ReleaseStatus, late: bool
     ) -> Outcome:
-        code = "release.not-ready" if late else "release.start"
-        said = f"it was {status.condition} after {intent.deadline:g} s" if late else "it died"
-        said += f": {status.detail}" if status.detail else ""
+        code, said = "release.start", "it died"
+        if late:
+            status = self._platform.runtime.status(intent.number)
+            code, said = "release.not-ready", f"{status.condition} after {intent.deadline:g} s"
+        # The log is in the tail: a detail that repeats it is cut after its first line.
+        (detail,) = self._redacted(status.detail.splitlines()[:1]) or ("",)
+        said += f": {detail}" if detail else ""
         return Outcome(serial, False, code, said, self._tail(intent.number), status.condition)
 
     def _drain(self, intent: Drain, serial: int) -> Outcome:

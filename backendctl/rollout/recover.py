@@ -58,10 +58,10 @@ def _clear(platform: Platform, serving: Serving, number: int) -> Cleared:
     routes = router.read()
     if routes is not None and routes.weights.get(number, 0) > 0:
         return Cleared(number, False, "the gateway sends users' requests to it")
-    router.apply(Routes({} if serving.stable is None else {serving.stable: 100, number: 0}))
+    if routes is not None and number in {*routes.weights, routes.preview, routes.fallback}:
+        router.apply(Routes({} if serving.stable is None else {serving.stable: 100}))
     idle = router.drain(number, CLEAR_DEADLINE)
     platform.runtime.stop(number)
-    router.apply(Routes({} if serving.stable is None else {serving.stable: 100}))
     router.disconnect(number)
     return Cleared(number, True, "" if idle else "requests were still in flight")
 

@@ -21,7 +21,9 @@ def probe(url: str, paths: Sequence[str]) -> str:
     """
     import httpx
 
-    with httpx.Client(base_url=url, headers={PREVIEW_HEADER: "smoke"}, timeout=TIMEOUT) as client:
+    headers = {PREVIEW_HEADER: "smoke"}
+    # trust_env: a proxy that the user's shell names must not stand between us and our gateway.
+    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
         for place, path in enumerate(paths):
             for _ in range(REQUESTS):
                 try:

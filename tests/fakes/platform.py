@@ -234,7 +234,7 @@ class FakeRouter:
             raise gateway_error("answer")
         named = {*routes.weights, routes.preview, routes.fallback} - {None}
         if not named <= env.connected:
-            raise gateway_error(f"know {sorted(named - env.connected)}")
+            raise ValueError(f"not connected: {named - env.connected}")
         before = env.routes.weights if env.routes else {}
         for number, share in routes.weights.items():
             rises = share > before.get(number, 0)
