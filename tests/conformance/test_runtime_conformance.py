@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -247,3 +248,24 @@ def test_logs_are_followed_until_the_release_is_stopped(world: World) -> None:
 def test_logs_of_an_unknown_release_are_not_invented(world: World) -> None:
     with pytest.raises(BackendctlError):
         list(world.platform.runtime.logs(9999, 10))
+
+
+def test_a_command_that_is_not_there_starts_nothing(world: World) -> None:
+    release = world.release()
+    broken = replace(release, processes=replace(release.processes, start=("no-such-program",)))
+    with pytest.raises(BackendctlError, match="no-such-program") as caught:
+        world.start(broken)
+    assert caught.value.code == "release.start"
+    assert release.number not in world.platform.runtime.running()
+    assert world.platform.runtime.status(release.number).condition is Condition.STOPPED
+
+
+def test_a_secret_is_never_an_argument(world: World) -> None:
+    world.platform.secrets.set("API_KEY", "hunter2")
+    release = world.release()
+    start = (*release.processes.start, "--key=$API_KEY")
+    with pytest.raises(BackendctlError) as caught:
+        world.start(replace(release, processes=replace(release.processes, start=start)))
+    assert caught.value.code == "release.start"
+    assert "hunter2" not in repr(vars(caught.value))
+    world.platform.secrets.unset("API_KEY")

@@ -5,6 +5,7 @@ their own path into what they make. It counts only once its description (`enviro
 there, which is written last; without it the folder is rubbish and the next builder removes it.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -79,7 +80,8 @@ class Environments:
         self._folder = layout.environments
 
     def ensure(self, recipe: Recipe, copy: Copy, on_line: OnLine) -> Environment:
-        """The environment for this copy of a tree, built if there is none yet.
+        """The environment for this copy of a tree, built if there is none yet. A recipe that
+        needs the whole tree takes the copy over.
 
         Raises BackendctlError `release.package` with the installer's last lines.
         """
@@ -153,8 +155,7 @@ class Environments:
     def _prepare(recipe: Recipe, copy: Copy, folder: Path) -> Path:
         """The folder in which the installer runs; never the working tree."""
         if recipe.whole:
-            shutil.copytree(copy.folder, folder / "source", symlinks=True)
-            return folder / "source"
+            return copy.folder.rename(folder / "source")
         if recipe.language is Language.NODE:
             for name in recipe.inputs:
                 shutil.copy2(copy.folder / name, folder / name)
@@ -227,6 +228,14 @@ def _run(
     if done.exit_status == 0:
         return
     lines = "\n".join(done.tail[-_SHOWN:])
+    if os.strerror(errno.ENOSPC) in lines:
+        raise BackendctlError(
+            "platform.disk-full",
+            f"no space left to install the dependencies of {recipe.source}",
+            cause=lines,
+            state="no release was made; what runs goes on running",
+            next=(f"df -h {workplace}",),
+        )
     ended = f"exit status {done.exit_status}"
     if done.exit_status == jobs.TIMED_OUT:
         ended = f"not done after {INSTALL_DEADLINE:.0f} s"

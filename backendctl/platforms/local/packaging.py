@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
+from backendctl.platforms.local import launch
 from backendctl.platforms.local.files import make_folder, writing
 
 NEVER = (".git", ".hg", ".svn", ".backendctl")
@@ -73,7 +74,8 @@ def copied(tree: Path, beside: Path) -> Iterator[Copy]:
     """
     make_folder(beside)
     with writing(beside):
-        folder = Path(tempfile.mkdtemp(prefix=".copy-", dir=beside))
+        _sweep(beside)
+        folder = Path(tempfile.mkdtemp(prefix=f".copy-{os.getpid()}-", dir=beside))
     try:
         yield _copy(tree, folder)
     finally:
@@ -84,6 +86,15 @@ def copied(tree: Path, beside: Path) -> Iterator[Copy]:
 def remove(folder: Path) -> None:
     """Delete a kept copy. Renamed first, so that a crash leaves nothing that looks whole."""
     shutil.rmtree(folder.rename(folder.with_name(f".gone-{folder.name}")))
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what was left by processes that died while they copied or deleted."""
+    for left in folder.glob(".gone-*"):
+        shutil.rmtree(left, ignore_errors=True)  # somebody else may be at it
+    for left in folder.glob(".copy-*"):
+        if launch.identity(int(left.name.split("-")[1])) is None:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 # --- which files ------------------------------------------------------------------------------

@@ -70,31 +70,38 @@ class LocalRuntime:
         Raises BackendctlError as `in_release`.
         """
         number, processes = release.number, release.processes
-        self._packager.directory(release)
-        if self._live.get(number) is None:
-            self._live.put(number, LiveRelease(processes.replicas, processes.ready_path))
         self._supervisor.ensure()
         known = self._supervisor.programs()
-        for index in range(processes.replicas):
-            name = _name(number, index)
-            if name in known and known[name].pid is not None:
-                continue
-            port = {"PORT": str(self._ports.assign(name))}
-            command = self._surroundings.in_release(release, processes.start, port)
-            self._supervisor.start(
-                Program(
-                    name,
-                    command.argv,
-                    command.directory,
-                    command.environment,
-                    log=self._log(name),
-                    stop_grace=processes.stop_grace,
-                )
-            )
+        missing = [
+            self._program(release, name)
+            for name in (_name(number, index) for index in range(processes.replicas))
+            if name not in known or known[name].pid is None
+        ]
+        if missing:
+            self._live.put(number, LiveRelease(processes.replicas, processes.ready_path))
+        for program in missing:
+            self._supervisor.start(program)
+
+    def _program(self, release: Release, name: str) -> Program:
+        # The code first: a release that is not kept needs no port.
+        self._packager.directory(release)
+        port = {"PORT": str(self._ports.assign(name))}
+        command = self._surroundings.in_release(release, release.processes.start, port)
+        return Program(
+            name,
+            command.argv,
+            command.directory,
+            command.environment,
+            log=self._log(name),
+            stop_grace=release.processes.stop_grace,
+        )
 
     def stop(self, number: int) -> None:
         """See base.Runtime."""
-        for name in self._programs(number):
+        live = self._live.get(number)
+        # After `down` there are no programs any more, but there are ports.
+        assigned = {_name(number, index) for index in range(live.replicas if live else 0)}
+        for name in sorted(assigned | self._programs(number).keys()):
             self._supervisor.stop(name)
             self._ports.forget(name)
         self._live.remove(number)
@@ -180,14 +187,13 @@ class LocalRuntime:
     ) -> JobResult:
         """See base.Runtime. `$NAME` is replaced as in the start command; the command finds its
         own name in BACKENDCTL_JOB. Raises BackendctlError as `in_release`."""
-        command = self.in_release(release, argv, {"BACKENDCTL_JOB": name})
+        command = self._surroundings.in_release(release, argv, {"BACKENDCTL_JOB": name})
         return jobs.run(command.argv, command.directory, command.environment, deadline, on_line)
 
-    def in_release(
-        self, release: Release, argv: Sequence[str], extra: Mapping[str, str] | None = None
-    ) -> Invocation:
-        """See Surroundings.in_release: for a command that needs a terminal."""
-        return self._surroundings.in_release(release, argv, extra or {})
+    def in_release(self, release: Release, argv: Sequence[str]) -> Invocation:
+        """See Surroundings.in_release: for a command that a person typed and that may need their
+        terminal (`backendctl exec`); `$NAME` in it is left to whatever it is that runs."""
+        return self._surroundings.in_release(release, argv, {}, literal=True)
 
     def in_tree(
         self,

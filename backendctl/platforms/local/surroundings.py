@@ -41,9 +41,15 @@ class Surroundings:
         self._bindings = bindings
 
     def in_release(
-        self, release: Release, argv: Sequence[str], extra: Mapping[str, str]
+        self,
+        release: Release,
+        argv: Sequence[str],
+        extra: Mapping[str, str],
+        *,
+        literal: bool = False,
     ) -> Invocation:
-        """A command in a release's code, dependencies and configuration.
+        """A command in a release's code, dependencies and configuration; with its variables put
+        in the place of `$NAME`, unless it is to be taken literally.
 
         Raises BackendctlError `missing.release` when its code is no longer kept, `release.start`
         for a command that cannot be run, `missing.data` for a secret that is gone.
@@ -52,7 +58,9 @@ class Surroundings:
         environment = self._packager.environment(release)
         found = self._variables(environment, directory, release.configuration)
         found |= {"BACKENDCTL_RELEASE": str(release.number), **extra}
-        return _invocation(argv, directory, found, release.configuration)
+        if not literal:
+            argv = _expanded(argv, found, release.configuration)
+        return _invocation(argv, directory, found)
 
     def in_tree(
         self,
@@ -71,7 +79,8 @@ class Surroundings:
         if recipe and recipe.language is Language.NODE:
             _need_modules(tree, recipe)
         found = self._variables(environment, tree, configuration)
-        return _invocation(argv, tree, {**found, **extra}, configuration)
+        found |= extra
+        return _invocation(_expanded(argv, found, configuration), tree, found)
 
     def _variables(
         self, environment: Environment | None, code: Path, configuration: Configuration
@@ -89,15 +98,15 @@ class Surroundings:
         }
 
 
-def _invocation(
-    argv: Sequence[str],
-    directory: Path,
-    found: Mapping[str, str],
-    configuration: Configuration,
-) -> Invocation:
+def _expanded(
+    argv: Sequence[str], found: Mapping[str, str], configuration: Configuration
+) -> tuple[str, ...]:
     secret = set(configuration.secrets) | variables.sensitive(found)
-    command = variables.expand(argv, found, secret)
-    program = command[0]
+    return variables.expand(argv, found, secret)
+
+
+def _invocation(argv: Sequence[str], directory: Path, found: Mapping[str, str]) -> Invocation:
+    program = argv[0]
     there = directory / program if "/" in program else shutil.which(program, path=found["PATH"])
     if there is None or not Path(there).exists():
         raise BackendctlError(
@@ -107,7 +116,7 @@ def _invocation(
             state="it was not started",
             next=("check `service.start` in backend.toml and the service's dependencies",),
         )
-    return Invocation(command, directory, found)
+    return Invocation(tuple(argv), directory, found)
 
 
 def _need_modules(tree: Path, recipe: Recipe) -> None:

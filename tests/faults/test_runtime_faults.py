@@ -1,0 +1,150 @@
+"""Packaging and running releases when processes are killed and disks are full."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Package
+from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.packages import Packager
+from backendctl.platforms.local.store import LocalStore
+from backendctl.spec.model import Service
+
+pytestmark = pytest.mark.faults
+
+LINES: list[str] = []
+
+
+def packager(state: Path, *install: str) -> Packager:
+    layout = Layout(state, "local")
+    return Packager(layout, LocalStore(layout), Service(name="x", start=("x",), install=install))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "data").write_bytes(os.urandom(1 << 20))
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700k,mode=0755", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system can be mounted by root only")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_tree_that_does_not_fit_leaves_nothing_behind(tree: Path, small_disk: Path) -> None:
+    with pytest.raises(BackendctlError) as caught:
+        packager(small_disk).package(tree, LINES.append)
+    assert caught.value.code == "platform.disk-full"
+    assert list(Layout(small_disk, "local").releases.iterdir()) == []
+
+
+def test_dependencies_that_do_not_fit_are_said_not_to(tree: Path, small_disk: Path) -> None:
+    (tree / "data").unlink()
+    (tree / "code").touch()
+    install = ("dd", "if=/dev/zero", "of=big", "bs=64k", "count=64")
+    with pytest.raises(BackendctlError) as caught:
+        packager(small_disk, *install).package(tree, LINES.append)
+    assert caught.value.code == "platform.disk-full"
+    layout = Layout(small_disk, "local")
+    assert list(layout.releases.iterdir()) == []
+    assert [path.name for path in layout.environments.iterdir()] == ["lock"]
+
+
+def test_a_run_killed_while_it_installs_leaves_nothing_that_looks_finished(
+    tree: Path, tmp_path: Path
+) -> None:
+    first_time = f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; echo $$; sleep 60; }}"
+    install = ("sh", "-c", f"{first_time}; touch built")
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from backendctl.platforms.local.layout import Layout\n"
+        "from backendctl.platforms.local.packages import Packager\n"
+        "from backendctl.platforms.local.store import LocalStore\n"
+        "from backendctl.spec.model import Service\n"
+        "layout = Layout(Path(sys.argv[1]), 'local')\n"
+        "service = Service(name='x', start=('x',), install=tuple(sys.argv[3:]))\n"
+        "Packager(layout, LocalStore(layout), service).package(Path(sys.argv[2]),"
+        " lambda line: print(line, flush=True))\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "state"), str(tree), *install]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    installer = next(int(line) for line in run.stdout if line.strip().isdigit())
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    assert _ends(installer)
+    package = packager(tmp_path / "state", *install).package(tree, LINES.append)
+    assert (Path(package.location) / "built").exists()
+    assert (Path(package.location) / "data").read_bytes() == (tree / "data").read_bytes()
+    left = [path.name for path in Layout(tmp_path / "state", "local").releases.iterdir()]
+    assert left == []
+
+
+def test_a_run_killed_while_it_copies_leaves_nothing_for_long(tree: Path, tmp_path: Path) -> None:
+    releases = Layout(tmp_path / "state", "local").create().releases
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (releases / f".copy-{dead.pid}-abc").mkdir()
+    (releases / ".gone-abc").mkdir()
+    mine = releases / f".copy-{os.getpid()}-abc"
+    mine.mkdir()
+    package = packager(tmp_path / "state").package(tree, LINES.append)
+    assert set(releases.iterdir()) == {mine, Path(package.location)}
+
+
+def test_code_that_is_no_longer_kept_is_said_not_to_be(tree: Path, tmp_path: Path) -> None:
+    from backendctl.platforms.base import Configuration, Processes, Release
+
+    def release(number: int, package: Package) -> Release:
+        return Release(number, package, Configuration(), Processes(("x",)), 0.0, "ana")
+
+    state = tmp_path / "state"
+    store = LocalStore(Layout(state, "local"))
+    grant = store.acquire("ana", "deploy", 300)
+    found = packager(state)
+    packages = []
+    for number in range(1, 8):
+        (tree / "data").write_text(str(number))
+        packages.append(found.package(tree, LINES.append))
+        store.add_release(grant, release(number, packages[-1]))
+    for number, package in enumerate(packages, start=1):
+        if number < 2:
+            with pytest.raises(BackendctlError) as caught:
+                found.directory(release(number, package))
+            assert caught.value.code == "missing.release"
+        else:
+            assert found.directory(release(number, package)) == Path(package.location)
+    shutil.rmtree(packages[-1].location)
+    with pytest.raises(BackendctlError):
+        found.directory(release(7, packages[-1]))
+
+
+def _ends(pid: int) -> bool:
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return True
+        if stat.rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False
