@@ -1,17 +1,23 @@
 """`init`: a backend.toml for a repository that is there already."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from backendctl.errors import BackendctlError
 from backendctl.scaffold.place import place
+from backendctl.scaffold.promises import refuse_unless_sound
 from backendctl.scaffold.questions import FACTS, INIT_QUESTIONS, UNCHANGED, Answers, slug
+from backendctl.scaffold.recognise.declared import READY_GUESS
 from backendctl.scaffold.recognise.detect import LOOKED_FOR, recognise
-from backendctl.scaffold.recognise.facts import Found, Remark
+from backendctl.scaffold.recognise.facts import Found, Recognition, Remark
 from backendctl.scaffold.render import render_text
 
 SPEC = "backend.toml"
+ADMIN = re.compile(r"/(admin|accounts|static|media)(/|$)")
+"""Paths of a framework's own pages, which no load test should ask for."""
+MOST_PATHS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +59,20 @@ def survey(folder: Path, start: str | None) -> Survey:
         )
     name = Found(slug(folder.name) or "service", "", 0, "the folder's name")
     if found is None:
-        return Survey("custom", {"name": name, "ready": Found("/", certain=False)})
+        return Survey("custom", {"name": name, "ready": READY_GUESS})
     if found.name is not None and slug(found.name.value):
         name = Found(slug(found.name.value), found.name.file, found.name.line, found.name.why)
     facts = {
         "name": name,
         "start": found.start,
         "ready": found.ready,
+        "live": found.live if found.live != found.ready else None,
         "migrate": found.migrate,
         "install": found.install,
         "openapi": found.openapi,
         "database": found.database,
         "cache": found.cache,
+        "paths": _paths(found),
     }
     return Survey(found.kind.value, {k: f for k, f in facts.items() if f}, found.remarks)
 
@@ -72,6 +80,7 @@ def survey(folder: Path, start: str | None) -> Survey:
 def write_spec(folder: Path, surveyed: Survey, answers: Answers) -> str:
     """Write backend.toml and return its text. Never overwrites one."""
     text = spec_text(surveyed, answers)
+    refuse_unless_sound(text.encode())
     place(folder, {PurePosixPath(SPEC): text.encode()}, merge=True)
     return text
 
@@ -85,5 +94,16 @@ def spec_text(surveyed: Survey, answers: Answers) -> str:
         for found in [surveyed.facts.get(question.key)]
         if found is None or found.value == shown.get(question.key)
     }
-    regimes = answers.get("compliance", ())
-    return render_text("init", "backend.toml", {**shown, "regimes": regimes, "places": places})
+    lists = {"regimes": answers.get("compliance", ()), "paths": answers.get("paths", ())}
+    return render_text("init", "backend.toml", {**shown, **lists, "places": places})
+
+
+def _paths(found: Recognition) -> Found | None:
+    """What a load test can ask for where no OpenAPI document says it."""
+    if found.openapi is not None or not found.routes:
+        return None
+    checks = {found.ready.value, found.live.value}
+    routes = [r for r in found.routes if r.value not in checks and not ADMIN.match(r.value)]
+    paths = ",".join(dict.fromkeys(r.value for r in routes[:MOST_PATHS]))
+    first = routes[0] if routes else None
+    return Found(paths, first.file, first.line, "routes that answer GET") if first else None

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from backendctl.scaffold.place import Placed, place
+from backendctl.scaffold.promises import refuse_unless_sound
 from backendctl.scaffold.questions import NEW_QUESTIONS, Answers
 from backendctl.scaffold.render import TEMPLATE, Files, Rendered, render_service
 
+SPEC = PurePosixPath("backend.toml")
 RECORD = PurePosixPath(".backendctl-template")
 """Committed with the repository: what a later version of the template is merged against."""
 
@@ -23,6 +25,7 @@ class Created:
 def create_service(folder: Path, answers: Answers, *, merge: bool = False) -> Created:
     """Render the service into `folder`. Raises as `place` does; then nothing was written."""
     rendered = render_service(answers)
+    refuse_unless_sound(rendered.files[SPEC])
     placed = place(folder, {**rendered.files, **_record(rendered, answers)}, merge=merge)
     return Created(folder, placed, rendered.version)
 

@@ -3,12 +3,13 @@
 import difflib
 import keyword
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backendctl.errors import BackendctlError
-from backendctl.spec.model import Regime
+from backendctl.spec.command import CommandError, parse_command, write_command
+from backendctl.spec.completion import P95_SHARE, THINK_TIME
+from backendctl.spec.model import Regime, Slo
 from backendctl.spec.units import COUNT, DURATION, FRACTION, RATE, Unit, UnitError
 
 Value = str | int | float | tuple[str, ...]
@@ -51,7 +52,9 @@ TEMPLATE_WORDS = frozenset(
         """any app apirouter cache column cursor data database datetime depend draft error health
     index id item_id key lifecycle limit link metric name page path problem query request
     response row schema server service setting table test text tuple typeadapter uuid view
-    controller domain telemetry paging openapi middleware uuids""",
+    controller domain telemetry paging openapi middleware uuids
+        after annotated async_connection asynccontextmanager base_model config_dict create_app
+        date_time field install_document install_problem json_dict not_found_error type_adapter""",
     )
 )
 """Names that the template's own modules and classes use."""
@@ -85,7 +88,7 @@ def as_resource(written: object) -> str:
             f"{text!r} is not a noun that can name a table (lower-case letters and underscores, "
             f"at most {RESOURCE_LENGTH}){suggestion}"
         )
-    if keyword.iskeyword(text) or text in TEMPLATE_WORDS or singular_of(text) in TEMPLATE_WORDS:
+    if any(keyword.iskeyword(word) or word in TEMPLATE_WORDS for word in (text, singular_of(text))):
         raise AnswerError(
             f"{text!r} is a word that the generated code needs itself; say it more exactly, "
             f"such as {f'customer_{text}'[:RESOURCE_LENGTH]!r}"
@@ -155,10 +158,15 @@ def as_command(written: object) -> str:
     """One line as a shell would split it; empty: none."""
     text = str(written).strip()
     try:
-        shlex.split(text)
-    except ValueError as error:
-        raise AnswerError(f"{text!r} is not a command line: {error}") from error
-    return text
+        return text and write_command(parse_command(text))
+    except CommandError as error:
+        raise AnswerError(f"{text!r}: {error}; accepted: {error.accepted}") from error
+
+
+def as_paths(written: object) -> tuple[str, ...]:
+    """A list of paths, or paths with commas or blanks between them."""
+    words = written if isinstance(written, list | tuple) else re.split(r"[,\s]+", str(written))
+    return tuple(as_path(word) for word in words if word)
 
 
 def as_path(written: object) -> str:
@@ -202,7 +210,7 @@ PROMISES: tuple[Question, ...] = (
         "think_time",
         "How long a user waits between two requests",
         as_quantity(DURATION),
-        _always("5s"),
+        _always(DURATION.render(THINK_TIME)),
         lambda v: DURATION.render(float(str(v))),
         applies=lambda a: bool(a.get("peak_users")),
     ),
@@ -218,14 +226,14 @@ PROMISES: tuple[Question, ...] = (
         "p95",
         "95 of 100 requests are answered within",
         as_quantity(DURATION),
-        lambda a: DURATION.render(min(0.3, float(str(a.get("p99", 0.3))))),
+        lambda a: DURATION.render(round(P95_SHARE * float(str(a.get("p99", Slo().p99))), 6)),
         lambda v: DURATION.render(float(str(v))),
     ),
     Question(
         "p99",
         "99 of 100 requests are answered within",
         as_quantity(DURATION),
-        lambda a: DURATION.render(max(1.0, 2 * float(str(a["p95"])))),
+        lambda a: DURATION.render(round(float(str(a["p95"])) / P95_SHARE, 6)),
         lambda v: DURATION.render(float(str(v))),
     ),
     Question(
@@ -269,9 +277,18 @@ NEW_QUESTIONS = (*SERVICE, *PROMISES)
 FACTS: tuple[Question, ...] = (
     Question("start", "Start command", as_command, _always(""), asked=False),
     Question("ready", "Path of the readiness check", as_path, _always("/"), asked=False),
+    Question("live", "Path of the liveness check", as_path, lambda a: str(a["ready"]), asked=False),
     Question("migrate", "Command that migrates", as_command, _always(""), asked=False),
     Question("install", "Command that installs", as_command, _always(""), asked=False),
     Question("openapi", "Path of the OpenAPI document", as_path, _always(""), asked=False),
+    Question(
+        "paths",
+        "Paths that the load test GETs, where there is no OpenAPI document",
+        as_paths,
+        _always(""),
+        lambda v: ",".join(v) if isinstance(v, tuple) else str(v),
+        asked=False,
+    ),
     Question("database", "Database", one_of("postgresql", "none"), _always("none"), asked=False),
     Question("cache", "Cache", one_of("valkey", "none"), _always("none"), asked=False),
 )
@@ -320,7 +337,6 @@ def resolve(
             assumed += [question.key] if question.asked else []
     if assumed and not use_defaults:
         raise _nobody_to_ask(assumed)
-    _refuse(_contradictions(answers))
     recorded = [q for q in questions if not (q.skippable and answers.get(q.key) == "")]
     return {q.key: answers[q.key] for q in recorded if q.key in answers}, tuple(assumed)
 
@@ -351,17 +367,6 @@ def _refuse(problems: Sequence[str]) -> None:
 
 
 UNCHANGED = "nothing was written"
-
-
-def _contradictions(answers: Answers) -> list[str]:
-    found = []
-    p95, p99 = answers.get("p95"), answers.get("p99")
-    if isinstance(p95, float) and isinstance(p99, float) and p95 > p99:
-        found.append(
-            f"p95 ({DURATION.render(p95)}) is above p99 ({DURATION.render(p99)}); "
-            "99 of 100 requests cannot be faster than 95 of them"
-        )
-    return found
 
 
 def _nobody_to_ask(missing: Sequence[str]) -> BackendctlError:

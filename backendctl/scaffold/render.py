@@ -1,5 +1,6 @@
 """Answers and a template to files. Pure, but for reading the template."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,24 +27,23 @@ class Rendered:
 def render_service(answers: Answers) -> Rendered:
     """The generated repository, without the record of how it was made."""
     root = shipped("templates") / TEMPLATE
-    environment = _environment()
     context = _context(answers)
     files = {}
     for source in sorted(root.rglob("*")):
         if source.is_dir() or "__pycache__" in source.parts:
             continue
         target = _target(source.relative_to(root), str(answers["resource"]))
-        body = source.read_bytes()
         if source.suffix == ".jinja":
-            body = environment.from_string(body.decode()).render(context).encode()
-        files[target] = body
+            name = f"{TEMPLATE}/{source.relative_to(root).as_posix()}"
+            files[target] = _environment().get_template(name).render(context).encode()
+        else:
+            files[target] = source.read_bytes()
     return Rendered(files, TEMPLATE_VERSION)
 
 
 def render_text(template: str, name: str, context: Mapping[str, Any]) -> str:
     """One file of a template that is no repository of its own."""
-    source = (shipped("templates") / template / f"{name}.jinja").read_text()
-    return str(_environment().from_string(source).render(context))
+    return str(_environment().get_template(f"{template}/{name}.jinja").render(context))
 
 
 def _target(source: Path, plural: str) -> PurePosixPath:
@@ -72,11 +72,14 @@ def _context(answers: Answers) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _environment() -> Any:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701 - it renders source code, not HTML
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
+        loader=FileSystemLoader(shipped("templates")),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
     )
     environment.filters["sort_lines"] = _sort_lines
     environment.filters["toml"] = _toml_string
@@ -87,8 +90,8 @@ def _toml_string(text: str) -> str:
     """A TOML string, in the quotes that need no escapes if there are such."""
     import json
 
-    plain = "'" not in text and ('"' in text or "\\" in text)
-    return f"'{text}'" if plain else json.dumps(text, ensure_ascii=False)
+    literal = text.isprintable() and "'" not in text and ('"' in text or "\\" in text)
+    return f"'{text}'" if literal else json.dumps(text, ensure_ascii=False)
 
 
 def _sort_lines(block: str) -> str:

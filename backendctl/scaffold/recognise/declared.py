@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from backendctl.scaffold.recognise.facts import Found, Recognition, Remark
 from backendctl.scaffold.recognise.repository import Repository
-from backendctl.scaffold.recognise.servers import join, listening
+from backendctl.scaffold.recognise.servers import listening
+from backendctl.spec.command import write_command
 
 READY_GUESS = Found("/", "", 0, "no health check found", certain=False)
 
@@ -36,7 +37,7 @@ def dockerfile_start(repository: Repository) -> tuple[Found, Remark | None] | No
     if not words:
         return None
     line = command[0] or entry[0]
-    return _stated(join(words), "Dockerfile", line, "what the image runs")
+    return _stated(write_command(tuple(words)), "Dockerfile", line, "what the image runs")
 
 
 def recognise_procfile(repository: Repository) -> Recognition | None:
@@ -64,6 +65,7 @@ def _plain(
         kind=Found(kind, start.file, start.line, start.why),
         start=start,
         ready=READY_GUESS,
+        live=READY_GUESS,
         migrate=migrate,
         remarks=tuple(remarks),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from backendctl.scaffold.recognise.facts import Found, Recognition, Remark
-from backendctl.scaffold.recognise.health import ready_path
+from backendctl.scaffold.recognise.health import live_path, ready_path
 from backendctl.scaffold.recognise.python_dependencies import (
     CACHE,
     POSTGRESQL,
@@ -19,7 +19,7 @@ from backendctl.scaffold.recognise.servers import listening
 
 SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE[\"']?\s*,\s*[\"']([\w.]+)[\"']")
 SERVERS_BY_PREFERENCE = (
-    ("gunicorn", "wsgi", "gunicorn {target} --workers 2 --threads 4"),
+    ("gunicorn", "wsgi", "gunicorn {target} --threads 8"),
     ("uvicorn", "asgi", "uvicorn {target}"),
     ("daphne", "asgi", "daphne {target}"),
     ("hypercorn", "asgi", "hypercorn {target}"),
@@ -47,11 +47,14 @@ def recognise_django(repository: Repository) -> Recognition | None:
         if admin
         else Found("/", "", 0, "no health check found", certain=False)
     )
+    ready = ready_path(routes, otherwise)
     manage = f"python {path}"
     return Recognition(
         kind=Found("django", str(path), line_of(text, SETTINGS.pattern), "names Django's settings"),
         start=start,
-        ready=ready_path(routes, otherwise),
+        ready=ready,
+        live=live_path(routes, ready),
+        routes=routes,
         migrate=Found(f"{manage} migrate --noinput", str(path), 1, "Django's own migrations"),
         openapi=_document(routes, repository),
         database=first_of(known, POSTGRESQL, "postgresql"),

@@ -42,6 +42,7 @@ class Recognition:
     kind: Found
     start: Found
     ready: Found
+    live: Found
     migrate: Found | None = None
     install: Found | None = None
     openapi: Found | None = None
@@ -49,4 +50,6 @@ class Recognition:
     database: Found | None = None
     cache: Found | None = None
     name: Found | None = None
+    routes: tuple[Found, ...] = ()
+    """Paths that answer GET and hold no parameter."""
     remarks: tuple[Remark, ...] = field(default=())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from backendctl.scaffold.recognise.facts import Found, Recognition, Remark
-from backendctl.scaffold.recognise.health import ready_path
+from backendctl.scaffold.recognise.health import live_path, ready_path
 from backendctl.scaffold.recognise.python_dependencies import (
     CACHE,
     POSTGRESQL,
@@ -55,10 +55,14 @@ def recognise_fastapi(repository: Repository) -> Recognition | None:
     otherwise = Found(
         fallback.value, fallback.file, fallback.line, "no health check found", certain=False
     )
+    routes = tuple(get_routes(repository.modules))
+    ready = ready_path(routes, otherwise)
     return Recognition(
         kind=Found("fastapi", where, app.call.lineno, "FastAPI(...) is called"),
         start=start,
-        ready=ready_path(tuple(get_routes(repository.modules)), otherwise),
+        ready=ready,
+        live=live_path(routes, ready),
+        routes=routes,
         migrate=alembic(repository, known),
         openapi=document,
         database=first_of(known, POSTGRESQL, "postgresql"),

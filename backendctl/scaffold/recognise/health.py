@@ -13,6 +13,17 @@ _BEST_FIRST = (
 )
 
 
+_LIVE = r"livez?|alive|liveness"
+
+
+def live_path(routes: Sequence[Found], ready: Found) -> Found:
+    """The path that by its name tells only that the process lives; else the readiness check."""
+    for route in routes:
+        if re.search(rf"(^|/)({_LIVE})/?$", route.value, re.IGNORECASE):
+            return replace(route, why="a liveness check by its name")
+    return ready
+
+
 def ready_path(routes: Sequence[Found], otherwise: Found) -> Found:
     """The path whose last parts read most like a readiness check; else `/`; else `otherwise`.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backendctl.scaffold.recognise.facts import Found, Recognition, Remark
-from backendctl.scaffold.recognise.health import ready_path
+from backendctl.scaffold.recognise.health import live_path, ready_path
 from backendctl.scaffold.recognise.repository import Repository, line_of
 
 PACKAGE = "package.json"
@@ -52,11 +52,14 @@ def recognise_node(repository: Repository) -> Recognition | None:
     where = line_of(text, rf'"{re.escape(framework)}"\s*:') if framework else 1
     kind = (framework or "node").removeprefix("@").partition("/")[0]
     routes = tuple(_routes(repository))
+    ready = ready_path(routes, Found("/", "", 0, "no health check found", certain=False))
     return Recognition(
         kind=Found(kind, PACKAGE, where, f"{framework or 'a start script'} is named"),
         start=start,
         install=_install(repository, package, text),
-        ready=ready_path(routes, Found("/", "", 0, "no health check found", certain=False)),
+        ready=ready,
+        live=live_path(routes, ready),
+        routes=routes,
         migrate=_migrate(package, text),
         openapi=_document(routes, known, text),
         database=_database(repository, known, text),

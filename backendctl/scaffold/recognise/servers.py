@@ -1,9 +1,12 @@
 """Start commands made to listen where the platform says: 127.0.0.1, on $PORT."""
 
+import itertools
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from backendctl.spec.command import CommandError, parse_command, write_command
 
 GRACEFUL = "25"
 """Seconds for requests in flight after SIGTERM; below the 30 that a platform gives by default."""
@@ -61,9 +64,9 @@ SERVERS = {
         set=((("--host", "-h"), "127.0.0.1"), (("--port", "-p"), "$PORT")), drop=("--reload",)
     ),
 }
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 RUN_BY_ENVIRONMENT = frozenset({"node", "npm", "pnpm", "yarn", "bun", "npx"})
 """Programs whose service reads PORT itself."""
-SHELL = re.compile(r"&&|\|\||[|;<>`]|\$\(|\$\{[^}]*[^A-Za-z0-9_}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +83,43 @@ def listening(line: str) -> StartCommand:
     """`line` as it was written by people, made to listen on 127.0.0.1:$PORT where we know how."""
     line = re.sub(r"\$\{PORT(:?[-=][^}]*)?\}|\"\$PORT\"", "$PORT", line.strip())
     line = line.removeprefix("exec ")
-    inner = shlex.split(line)
-    if len(inner) == 3 and inner[0].rpartition("/")[2] in ("sh", "bash") and inner[1] == "-c":
-        return listening(inner[2])
-    if SHELL.search(line):
-        return StartCommand(f"sh -c {shlex.quote(line)}", "", "$PORT" in line)
-    argv = shlex.split(line)
-    assignments = 0
-    while assignments < len(argv) and re.match(r"[A-Za-z_]\w*=", argv[assignments]):
-        assignments += 1
-    if assignments:
-        argv = ["env", *argv]
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return _in_shell(line)
+    if len(words) == 3 and words[0].rpartition("/")[2] in ("sh", "bash") and words[1] == "-c":
+        return listening(words[2])
+    assignments = list(itertools.takewhile(ASSIGNMENT.match, words))
+    try:
+        argv = list(parse_command(_without(line, len(assignments))))
+    except CommandError:
+        return _in_shell(line)
+    prefix = ["env", *assignments] if assignments else []
     at = _server_position(argv)
     if at is None:
-        program = argv[assignments + (1 if assignments else 0)] if argv else ""
-        listens = "$PORT" in line or program.rpartition("/")[2] in RUN_BY_ENVIRONMENT
-        return StartCommand(join(argv), "", listens)
+        listens = "$PORT" in line or argv[0].rpartition("/")[2] in RUN_BY_ENVIRONMENT
+        return StartCommand(write_command((*prefix, *argv)), "", listens)
     name = argv[at].rpartition("/")[2]
     if name == "fastapi" and argv[at + 1 : at + 2] == ["dev"]:
         argv[at + 1] = "run"
     argv = [*argv[: at + 1], *adjusted(argv[at + 1 :], SERVERS[name])]
-    return StartCommand(join(argv), name, True)
+    return StartCommand(write_command((*prefix, *argv)), name, True)
+
+
+def _without(line: str, assignments: int) -> str:
+    """The line behind its leading `NAME=value` words."""
+    for _ in range(assignments):
+        line = re.sub(r"""^\s*\w+=("[^"]*"|'[^']*'|\S)*\s*""", "", line)
+    return line
+
+
+def _in_shell(line: str) -> StartCommand:
+    """A line that needs a shell, which then gives way to the service so that signals reach it."""
+    before, joint, last = line.rpartition("&&")
+    command = listening(last) if joint else StartCommand(line, "", "$PORT" in line)
+    if joint:
+        line = f"{before.strip()} && exec {command.line}"
+    return StartCommand(write_command(("sh", "-c", line)), command.server, command.listens)
 
 
 def _server_position(argv: Sequence[str]) -> int | None:
@@ -138,11 +157,3 @@ def adjusted(arguments: Sequence[str], server: Server) -> list[str]:
 def _attached_short(word: str, valued: set[str]) -> bool:
     """`-b0.0.0.0:80`: a short option with its value in one word."""
     return len(word) > 2 and word[0] == "-" and word[1] != "-" and word[:2] in valued
-
-
-def join(argv: Sequence[str]) -> str:
-    """One line that `shlex` splits into `argv`, with `$PORT` left to be read as such."""
-    return " ".join(
-        word if re.fullmatch(r"[\w@%+=:,./$-]+", word, re.ASCII) else shlex.quote(word)
-        for word in argv
-    )
