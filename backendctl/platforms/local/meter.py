@@ -40,6 +40,7 @@ _COUNTERS = (
     "upstream_rq_completed",
     "upstream_rq_pending_failure_eject",
     "upstream_rq_retry",
+    "upstream_rq_retry_limit_exceeded",
     "upstream_rq_retry_success",
     "upstream_rq_total",
 )
@@ -206,8 +207,9 @@ def _masked(real: Counters, routed: Mapping[Arm, Counters]) -> int:
     """Requests of this arm that its fallback answered.
 
     All attempts made for the arm (each answer is one, each retry is one more) less those that
-    reached the release or failed to connect to it, and less answers without any attempt (503: no
-    healthy process anywhere). Exact but for clients that hang up, each of whom lowers it by one;
+    reached the release or failed to connect to it, less answers without any attempt (503: no
+    healthy process anywhere), and less the one attempt at the fallback of each request for which
+    every attempt failed. Exact but for clients that hang up, each of whom lowers it by one;
     successful retries are a lower bound that they do not touch.
     """
     before = [c for arm, c in routed.items() if arm.fallback is not None]
@@ -220,4 +222,7 @@ def _masked(real: Counters, routed: Mapping[Arm, Counters]) -> int:
         - real["upstream_rq_active"]
         + real["upstream_rq_pending_failure_eject"]
     )
-    return max(made - nowhere - reached, sum(c["upstream_rq_retry_success"] for c in before))
+    in_vain = sum(c["upstream_rq_retry_limit_exceeded"] for c in before)
+    return max(
+        made - nowhere - reached - in_vain, sum(c["upstream_rq_retry_success"] for c in before)
+    )

@@ -36,6 +36,8 @@ from backendctl.platforms.local.supervisor_rpc import (
 
 _START_SECONDS = 2
 """A program that ends sooner is started again only after a wait that grows."""
+_RETRIES = 1_000_000_000
+"""supervisord gives up after so many; what is wanted stays wanted."""
 _SUPERVISORD_DEADLINE = 15.0
 _KILL_DEADLINE = 5.0
 _POLL = 0.02
@@ -382,8 +384,9 @@ def configuration(layout: Layout, programs: Mapping[str, Mapping[str, Any]]) -> 
             f"[program:{name}]",
             f"command = {launcher} supervisor/programs/{name}.json",
             f"autorestart = {'true' if program['restart'] else 'false'}",
-            f"startsecs = {_START_SECONDS}",
-            "startretries = 1000000000",
+            # supervisord also restarts what ends within `startsecs`, whatever `autorestart` says.
+            f"startsecs = {_START_SECONDS if program['restart'] else 0}",
+            f"startretries = {_RETRIES if program['restart'] else 0}",
             f"stopsignal = {signal.Signals(program['stop_signal']).name[3:]}",
             f"stopwaitsecs = {max(1, round(program['stop_grace']))}",
             "killasgroup = true",
