@@ -54,7 +54,8 @@ TEMPLATE_WORDS = frozenset(
     response row schema server service setting table test text tuple typeadapter uuid view
     controller domain telemetry paging openapi middleware uuids
         after annotated async_connection asynccontextmanager base_model config_dict create_app
-        date_time field install_document install_problem json_dict not_found_error type_adapter""",
+        date_time field install_document install_problem json_dict not_found_error type_adapter
+        platform""",
     )
 )
 """Names that the template's own modules and classes use."""
