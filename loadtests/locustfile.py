@@ -16,6 +16,7 @@ from backendctl.loadtest.generator import Generator
 from backendctl.loadtest.measurement import Outcome
 
 NO_REDIRECTS: frozenset[int] = frozenset()
+NO_RETRIES = -1
 CATCH_UP = 20
 """When behind, so many requests are started before those already started get their turn."""
 
@@ -30,7 +31,12 @@ class _Sender(FastHttpUser):
     def on_start(self) -> None:
         # A redirect is an answer; following it would measure two requests as one. Set once here:
         # Locust's allow_redirects=False changes the client under all requests in flight.
-        self.client.client.redirect_response_codes = NO_REDIRECTS
+        agent = self.client.client
+        agent.redirect_response_codes = NO_REDIRECTS
+        # geventhttpclient sends an idempotent request again, up to `size + 1` times, when the
+        # connection closes without an answer. To a user that is a failed request. (A kept-alive
+        # connection that the server closed while idle is noticed before it is used.)
+        agent.clientpool.get_client(self.host)._connection_pool.size = NO_RETRIES
 
     def send(self, stage: int, second: int, due: float) -> None:
         taken = self.generator.take_off(stage, second, due)
@@ -92,5 +98,6 @@ class ClosedLoop(_Sender):
 
 def _failure(response) -> Outcome:
     error = response.request_meta["exception"] or getattr(response, "error", None)
+    error = getattr(error, "original", error)
     timed_out = isinstance(error, gevent.Timeout | TimeoutError)
     return Outcome.TIME_OUT if timed_out else Outcome.TRANSPORT

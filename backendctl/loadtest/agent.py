@@ -221,7 +221,8 @@ class _Worker:
         status = int(getattr(response, "status_code", 0) or 0)
         outcome = Outcome.OK
         if exception is not None:
-            timed_out = isinstance(exception, gevent.Timeout | TimeoutError)
+            cause = getattr(exception, "original", exception)
+            timed_out = isinstance(cause, gevent.Timeout | TimeoutError)
             outcome = Outcome.TIME_OUT if timed_out else Outcome.FAILED
         recorder = self._generator.recorder
         recorder.scheduled(stage)

@@ -1,6 +1,7 @@
 """Finds out what a running service can be asked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from backendctl.errors import BackendctlError
@@ -21,6 +22,7 @@ def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
     import httpx
 
     ready, openapi = spec.service.health.ready, spec.service.openapi
+    left_out: Mapping[str, str] = {}
     with httpx.Client(base_url=target, timeout=PROBE_TIMEOUT) as client:
         try:
             if spec.loadtest.paths:
@@ -33,6 +35,7 @@ def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
                 found = from_document(document, with_token=with_token, skip=skip, source=source)
                 if found.operations:
                     return found
+                left_out = found.left_out
             paths = [p for p in dict.fromkeys((ready, "/")) if _status(client, p) < 400]
         except httpx.HTTPError as error:
             raise BackendctlError(
@@ -50,7 +53,8 @@ def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
             state="nothing was sent",
             next=('add `paths = ["/..."]` under [loadtest] to backend.toml',),
         )
-    return plain_paths(paths, "no OpenAPI document: paths that answer")
+    why = "nothing in the OpenAPI document can be sent" if left_out else "no OpenAPI document"
+    return replace(plain_paths(paths, f"{why}: paths that answer"), left_out=left_out)
 
 
 def _document(client: Any, path: str) -> Mapping[str, Any] | None:

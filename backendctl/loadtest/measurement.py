@@ -263,10 +263,10 @@ class Measurement:
         return ended - began
 
     def cpu_during(self, stage: int) -> Iterator[tuple[str, list[float]]]:
-        """Per worker, the samples whose whole second lies within the stage."""
+        """Per worker, the 1 s samples that lie within the stage by at least half."""
         began, ended = self.spans.get(stage, (0.0, 0.0))
         for worker, samples in self.cpu.items():
-            yield worker, [percent for at, percent in samples if began + 1 <= at <= ended]
+            yield worker, [used for at, used in samples if began + 0.5 <= at <= ended + 0.5]
 
     def to_data(self) -> dict[str, Any]:
         return {

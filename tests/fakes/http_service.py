@@ -24,6 +24,7 @@ class _Service:
         self._stall_after = options.get("stall_after", 0)
         self._stall = options.get("stall", 0.0)
         self._openapi = options.get("openapi")
+        self._hang_up_every = options.get("hang_up_every", 0)
         self._blocked_until = 0.0
         self._count = 0
         self._items: dict[str, Any] = {}
@@ -40,8 +41,12 @@ class _Service:
                     name, _, value = header.decode().partition(":")
                     headers[name.lower()] = value.strip()
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
+                if self._hang_up_every and (self._count + 1) % self._hang_up_every == 0:
+                    self._count += 1
+                    self.seen[f"{method} hung up"] += 1
+                    break
                 status, answer = await self._answer(method, target, headers, body)
-                data = json.dumps(answer).encode()
+                data = b"" if status == 204 else json.dumps(answer).encode()
                 writer.write(
                     f"HTTP/1.1 {status} X\r\nContent-Length: {len(data)}\r\n"
                     f"X-Backendctl-Release: 1\r\n\r\n".encode()

@@ -1,3 +1,4 @@
+import itertools
 import random
 import statistics
 
@@ -37,7 +38,7 @@ def test_the_shares_of_the_workers_sum_to_the_whole_and_differ_by_one_at_most(
 
 def test_gaps_at_a_constant_rate_are_those_of_a_poisson_process() -> None:
     times = list(arrivals(100.0, 20_000, 200.0, 200.0, random.Random(7)))
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
     assert statistics.mean(gaps) == pytest.approx(0.005, rel=0.02)
     # An exponential's standard deviation is its mean; even spacing would have none.
     assert statistics.stdev(gaps) == pytest.approx(0.005, rel=0.04)
@@ -53,7 +54,7 @@ def test_the_streams_of_several_workers_together_are_as_random_as_one() -> None:
         for worker in range(4)
         for t in arrivals(100.0, share(20_000, 4, worker), 1.0, 1.0, random.Random(worker))
     )
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
     assert statistics.stdev(gaps) == pytest.approx(0.005, rel=0.04)
 
 
