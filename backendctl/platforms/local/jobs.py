@@ -50,16 +50,19 @@ def run(
     ) as process:
         assert process.stdin is not None  # noqa: S101 - as asked for above
         assert process.stdout is not None  # noqa: S101
+        timed_out = False
         try:
-            timed_out = False
             for line in _lines(process.stdout.fileno(), began + deadline):
                 if line is None:
                     timed_out = True
                     break
                 tail.append(line)
                 on_line(line)
-        finally:
+        except BaseException:
             process.stdin.close()
+            process.wait()  # `with` alone would not, on Ctrl-C: nothing may still be at work
+            raise
+        process.stdin.close()
         if timed_out:
             for line in _lines(process.stdout.fileno(), None):
                 if line is not None:

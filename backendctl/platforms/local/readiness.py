@@ -37,7 +37,8 @@ def ask(port: int, path: str, patience: float = PATIENCE) -> Answer:
         return Answer(False, f"GET {path} failed: {error or type(error).__name__}")
     finally:
         connection.close()
-    return Answer(200 <= status < 300, f"GET {path} answered {status}")
+    hint = ", is that the right path in backend.toml?" if 300 <= status < 500 else ""
+    return Answer(200 <= status < 300, f"GET {path} answered {status}{hint}")
 
 
 def ask_all(ports: Sequence[int], path: str) -> list[Answer]:

@@ -86,9 +86,12 @@ def test_an_interrupt_ends_the_command_and_goes_on_up(tmp_path: Path) -> None:
     def interrupt(_line: str) -> None:
         raise KeyboardInterrupt
 
-    script = f"echo $$ > {tmp_path}/pid; echo ready; sleep 60"
+    # It takes half a second to end, and is over all the same when the interrupt goes on.
+    ending = "trap 'sleep .5; touch ended; exit 0' TERM"
+    script = f"{ending}; echo $$ > pid; echo ready; while :; do sleep .05; done"
     with pytest.raises(KeyboardInterrupt):
         run(["sh", "-c", script], tmp_path, dict(os.environ), 20, interrupt)
+    assert (tmp_path / "ended").exists()
     assert gone(tmp_path / "pid")
 
 
