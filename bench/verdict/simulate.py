@@ -50,7 +50,12 @@ def guarded(trace: Trace, rps: float, seed: int) -> Plan:
     return plan_for(LIMITS, rps=rps, reference=reference_from(history(trace, rps, seed)))
 
 
-def plain(trace: Trace, rps: float, seed: int) -> Plan:
+def short(_trace: Trace, rps: float, _seed: int) -> Plan:
+    """Steps of 8 s for synthetic, independent traffic: what a demonstration uses."""
+    return plan_for(LIMITS, rps=rps, warm_up=2.0, step_time=8.0, deadline=90.0)
+
+
+def plain(_trace: Trace, rps: float, _seed: int) -> Plan:
     """The same tests without guards."""
     return plan_for(LIMITS, rps=rps, warm_up=0.0, speed_limit=0.0, temper=False, mask_outages=False)
 

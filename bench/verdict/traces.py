@@ -33,6 +33,9 @@ class Trace:
     warm_up: float = 1.0
     """Multiple of the candidate's rates in the first 30 s after each rise of its weight."""
 
+    onset: float = 0.0
+    """Seconds into each step before which the candidate does as well as stable."""
+
     @property
     def good(self) -> bool:
         return all(self.candidate[name] <= self.stable[name] for name in self.stable)
@@ -60,8 +63,19 @@ BAD_TRACES = (
     worse("errors 3x", errors=3.0),
     worse("errors 10x", errors=10.0),
     Trace("every request fails", candidate={**GOOD, "errors": 1.0}),
+    replace(worse("errors 10x after 60 s", errors=10.0), onset=60.0),
+    Trace("every request fails after 60 s", candidate={**GOOD, "errors": 1.0}, onset=60.0),
     worse("all latencies doubled", slo_p95=4.0, slo_p99=6.0, stable_p99=6.0),
     worse("slow path, 2x beyond stable's p99", stable_p99=2.0),
+)
+
+
+SHORT_TRACES = (
+    Trace("zero errors", stable=FLAWLESS, candidate=FLAWLESS),
+    Trace("0.5 % errors"),
+    Trace("10 % errors", FLAWLESS, {**FLAWLESS, "errors": 0.1}),
+    Trace("30 % slower than p99", FLAWLESS, {k: 0.3 if k != "errors" else 0.0 for k in FLAWLESS}),
+    Trace("every request fails", FLAWLESS, {**FLAWLESS, "errors": 1.0}),
 )
 
 
@@ -82,6 +96,8 @@ class Traffic:
         candidate = self.trace.candidate
         if self.trace.warm_up > 1.0 and since_shift < 30.0:
             candidate = {k: min(0.9, v * self.trace.warm_up) for k, v in candidate.items()}
+        if since_shift < self.trace.onset:
+            candidate = self.trace.stable
         ec, es = self._errors(nc, ns, candidate["errors"], self.trace.stable["errors"])
         ec, es = self._outages(start, seconds, share, nc, ns, ec, es)
         return Block(

@@ -1,14 +1,6 @@
 """How long a verdict will take at a given traffic, said before a rollout starts.
 
-With J the information of one candidate request in nats, half of all rollouts have decided after
-n50 = ln(1/level) / J requests, 80 % after 1.8 n50, 95 % after 2.7 n50:
-
-    relative certificate  J = (p/w) kl(w, theta(rho_bad)),                 level beta/2
-    absolute certificate  J = kl(p, L_k),                                  level beta/2
-    conviction            J = (p/w) (rho w + 1 - w) kl(theta(rho), w),     level alpha a_m
-
-p is stable's rate, w the candidate's share. The cheaper certificate counts, times the dispersion,
-over rps x w. A release without any event needs about 4.6/L_k, which is computed exactly here.
+The formulas are those of `power`.
 """
 
 import math
@@ -16,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from backendctl.rollout.verdict import parameters as default
-from backendctl.rollout.verdict.plan import Metric, Plan, Step, certify_rates
-from backendctl.rollout.verdict.processes import absolute_gains, kl, log_mean_exp, theta
+from backendctl.rollout.verdict.plan import Metric, Plan, Step
+from backendctl.rollout.verdict.power import information_against, requests_to_certify
 from backendctl.rollout.verdict.words import duration
 
 
@@ -80,7 +72,11 @@ def _total(seconds: list[float | None]) -> float | None:
 
 
 def _step(plan: Plan, step: Step, rps: float, rates: Mapping[str, float]) -> StepForecast:
-    needs = {m.name: _requests(plan, m, step, rates[m.name]) for m in plan.metrics if m.certified}
+    needs = {
+        m.name: requests_to_certify(plan, m, step, rates[m.name])
+        for m in plan.metrics
+        if m.certified
+    }
     slowest = max(needs, key=lambda name: needs[name][1])
     arriving = rps * step.percent / 100.0
 
@@ -93,41 +89,6 @@ def _step(plan: Plan, step: Step, rps: float, rates: Mapping[str, float]) -> Ste
     half = max(n for n, _ in needs.values())
     most = max(n for _, n in needs.values())
     return StepForecast(step.percent, seconds(half), seconds(most), slowest)
-
-
-def _requests(plan: Plan, metric: Metric, step: Step, rate: float) -> tuple[float, float]:
-    """Candidate requests by which 50 % and 95 % of good releases are certified."""
-    limit, share = step.limits[metric.name], step.percent / 100.0
-    level = -math.log(plan.beta / 2.0 if plan.has_stable else plan.beta)
-    flawless = _flawless(plan, limit)
-    information = kl(rate, limit) if rate < limit else 0.0
-    if plan.has_stable and 0.0 < share < 1.0 and rate > 0.0:
-        information = max(information, rate / share * kl(share, theta(step.ratio, share)))
-    if information <= 0.0:
-        return math.inf, math.inf
-    if rate <= 0.0:
-        return flawless * metric.dispersion, flawless * metric.dispersion
-    median = level / information
-    return (
-        max(flawless, median) * metric.dispersion,
-        max(flawless, default.SPREAD_95 * median) * metric.dispersion,
-    )
-
-
-def _flawless(plan: Plan, limit: float) -> float:
-    """Candidate requests without any event until the certificate, exactly."""
-    gains = absolute_gains(0, 1, certify_rates(limit), limit)
-    target = 1.0 / plan.beta
-    if plan.has_stable:
-        target = 2.0 * target - 1.0  # the relative certificate stays at 1
-    low, high = 0.0, 10.0 * math.log(target) / gains[0]
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        if log_mean_exp([middle * g for g in gains]) < math.log(target):
-            low = middle
-        else:
-            high = middle
-    return high
 
 
 def _fails(
@@ -151,7 +112,7 @@ def _seconds_to_fail(
     passed = 0.0
     for index, step in enumerate(steps):
         share = step.percent / 100.0
-        gain = _information_of_failure(metric, rate, bad, share) * rps * share / metric.dispersion
+        gain = information_against(metric, rate, bad, share) * rps * share / metric.dispersion
         if plan.speed_limit > 0.0:
             gain = min(gain, -math.log(plan.alpha) / plan.speed_limit)
         last = index == len(steps) - 1
@@ -162,16 +123,6 @@ def _seconds_to_fail(
         missing -= gain * counted
         passed += stay
     return None
-
-
-def _information_of_failure(metric: Metric, rate: float, bad: float, share: float) -> float:
-    found = kl(bad, metric.limit) if metric.limit is not None and bad > metric.limit else 0.0
-    if metric.relative_weight <= 0.0 or not 0.0 < share < 1.0:
-        return found
-    least = max(rate, bad / default.FAIL_RATIOS[-1])  # the grid looks no further than 40 times
-    ratio = bad / least
-    odds = ratio * share + 1.0 - share
-    return max(found, least / share * odds * kl(theta(ratio, share), share))
 
 
 def _advice(plan: Plan, made: Forecast, rates: Mapping[str, float]) -> tuple[str, ...]:
@@ -209,7 +160,7 @@ def _advice(plan: Plan, made: Forecast, rates: Mapping[str, float]) -> tuple[str
         f"{duration(plan.deadline)}: expect no verdict",
         f"a longer deadline: at least {duration(slow.p95)} a step",
     ]
-    if half is not None and len(plan.steps) > 1 and half < slow.p95:
+    if half is not None and half < 0.95 * slow.p95:
         lines.append(f"one step of 50 %: about {duration(half)}")
     lines.append(
         "blue-green with a bake: switch at once, watch against the limits, and go back in a second"

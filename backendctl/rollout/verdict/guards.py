@@ -3,98 +3,12 @@ evidence. Each is pure and small; what each costs is in `parameters`' source and
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock, Block
 from backendctl.rollout.verdict.plan import Plan
 from backendctl.rollout.verdict.processes import Logs, log_mean_exp, rate_lower
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Sums from which Pearson's statistic of one step follows.
-
-    A block has `trials` (events of both arms) of which `hits` are the candidate's.
-    """
-
-    blocks: int = 0
-    hits: int = 0
-    trials: int = 0
-    squares: float = 0.0
-    """Sum of hits^2 / trials."""
-    inverses: float = 0.0
-    """Sum of 1 / trials."""
-
-    def after(self, hits: int, trials: int) -> "Spread":
-        if trials == 0:
-            return self
-        return Spread(
-            self.blocks + 1,
-            self.hits + hits,
-            self.trials + trials,
-            self.squares + hits * hits / trials,
-            self.inverses + 1.0 / trials,
-        )
-
-    def pearson(self) -> tuple[float, float, float]:
-        """(statistic, its variance if events are independent, degrees of freedom).
-
-        sum (X - p T)^2 / (p (1-p) T) at the step's own p: a steadily bad release is not taken for
-        a bursty one. Each term has variance 2 + (1/(p (1-p)) - 6) / T.
-        """
-        if self.blocks < 2:
-            return 0.0, 0.0, 0.0
-        p = (self.hits + 0.5) / (self.trials + 1.0)
-        q = p * (1.0 - p)
-        statistic = (self.squares - 2.0 * p * self.hits + p * p * self.trials) / q
-        variance = 2.0 * self.blocks + max(0.0, 1.0 / q - 6.0) * self.inverses
-        return max(0.0, statistic), variance, self.blocks - 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Dispersion:
-    """How much more the events vary from block to block than independent events would.
-
-    Retries, sticky users and failing batches make events come in clusters; each cluster then
-    tells about as much as one event, so log E is divided by this. It is the larger of that in
-    stable's history and that of this rollout (of the candidate's part of the events; without a
-    stable arm, of its events among its requests), which counts once it exceeds 1 by two standard
-    errors.
-    """
-
-    value: float = 1.0
-    peak: float = 1.0
-    """Highest value so far."""
-    step: Spread = field(default_factory=Spread)
-    past: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Sums of `Spread.pearson` over the steps before."""
-
-    def begin_step(self) -> "Dispersion":
-        """The ratio of the arms' rates at another weight is estimated anew."""
-        return replace(self, step=Spread(), past=_add(self.past, self.step.pearson()))
-
-    def after(self, floor: float, hits: int, trials: int) -> "Dispersion":
-        """With one more block; `floor` is the dispersion in stable's history."""
-        step = self.step.after(hits, trials)
-        statistic, variance, freedom = _add(self.past, step.pearson())
-        value = max(1.0, floor)
-        if freedom > 0.0:
-            mean = statistic / freedom
-            if mean > 1.0 + default.DISPERSION_SIGMAS * math.sqrt(variance) / freedom:
-                value = max(value, mean)
-        return Dispersion(value, max(self.peak, value), step, self.past)
-
-
-def _add(
-    a: tuple[float, float, float], b: tuple[float, float, float]
-) -> tuple[float, float, float]:
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
-
-
-def unseen(floor: float) -> Dispersion:
-    """Before the first block: the dispersion of stable's history."""
-    return Dispersion(value=max(1.0, floor), peak=max(1.0, floor))
 
 
 def limit_speed(plan: Plan, credit: float, seconds: float, gains: Logs) -> tuple[Logs, float]:

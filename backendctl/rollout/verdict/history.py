@@ -35,8 +35,10 @@ def reference_from(history: Sequence[Block]) -> Reference | None:
         name: max(
             [1.0]
             + [
-                _fano(_windows(blocks, name, seconds), events[name] / requests)
-                for seconds in default.DISPERSION_WINDOWS
+                _fano(
+                    _windows(blocks, name, w * default.SLOWEST_CONVICTION), events[name] / requests
+                )
+                for w in default.DISPERSION_WINDOWS
             ]
         )
         for name in names

@@ -49,8 +49,8 @@ STABLE_MARGIN = 10.0
 LIMIT_FLOOR = 0.1
 """... nor than this fraction of the limit ..."""
 CERTIFY_BUDGET_STEPS = 5.0
-"""... nor than what a release without any error can show within so many minimum step times at
-the last step (300 s by default)."""
+"""... nor than what a release without any error can show within so many minimum step times
+(300 s by default)."""
 FLAWLESS = 3.8
 """Requests x limit that a release without any error needs; see `CERTIFY_BUDGET_STEPS`."""
 
@@ -67,10 +67,14 @@ SLOWEST_CONVICTION = 60.0
 NO_STEP_UP = 10.0
 """While the evidence without speed limit is this high, no step is passed."""
 
-DISPERSION_WINDOWS = (10.0, 30.0, 60.0)
-"""Seconds over which stable's history is looked at for bursts."""
+DISPERSION_WINDOWS = (1.0 / 6.0, 1.0 / 2.0, 1.0)
+"""Lengths of time over which bursts are looked for, in multiples of T of the speed limit (10, 30
+and 60 s by default)."""
 DISPERSION_TRIM = 0.05
 """Share of the largest windows left out of it."""
+DISPERSION_CAP = 50.0
+"""Most that bursts of the candidate's own rate count for, so that a release which turns bad at
+high traffic is still convicted within two or three T."""
 DISPERSION_SIGMAS = 2.0
 """Dispersion counts once it is this many standard errors above 1."""
 

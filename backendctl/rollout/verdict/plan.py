@@ -242,39 +242,33 @@ def _graded(
     """rho_bad,k = 1 + (max_ratio - 1) max(1, 0.5 / w_k), so 11/3/2 at 5/25/50 %; the last step
     always asks for `max_ratio`. Limits are scaled by the same factor."""
     budget = default.CERTIFY_BUDGET_STEPS * min(step_time, default.SLOWEST_CONVICTION)
-    last = (rps or 0.0) * percents[-1] / 100.0 * budget
-    shown = {m.name: _shown_limit(m, last) for m in metrics if m.limit is not None}
     steps = []
     for percent in percents:
         ease = 1.0 if percent == percents[-1] else max(1.0, 50.0 / percent)
         ratio = 1.0 + (max_ratio - 1.0) * ease
+        requests = (rps or 0.0) * percent / 100.0 * budget
         limits = {
-            name: min(limit * ratio / max_ratio, default.HIGHEST_RATE)
-            for name, limit in shown.items()
+            m.name: _shown_limit(m, m.limit, ratio / max_ratio, requests)
+            for m in metrics
+            if m.limit is not None
         }
         steps.append(Step(percent, ratio, limits))
     return tuple(steps)
 
 
-def _shown_limit(metric: Metric, last_requests: float) -> float:
-    """L* = min(L, max(10 p_ref, L / 10, 3.8 / requests at the last step)).
+def _shown_limit(metric: Metric, limit: float, grade: float, requests: float) -> float:
+    """L_k = grade min(L, max(10 p_ref, L / 10)), at least 3.8 / requests, at most grade L.
 
     A service that hardly ever fails is held to a multiple of that, not to its full limit, as far
-    as traffic can show it; without history or known traffic the limit itself holds.
+    as the candidate's requests within five step times can show it; without history or known
+    traffic the limit itself holds.
     """
-    if metric.limit is None:
-        raise ValueError(f"{metric.name} has no limit")
     reference = metric.reference_upper
-    if reference is None or last_requests <= 0.0:
-        return metric.limit
-    return min(
-        metric.limit,
-        max(
-            default.STABLE_MARGIN * reference,
-            default.LIMIT_FLOOR * metric.limit,
-            default.FLAWLESS / last_requests,
-        ),
-    )
+    shown = limit * grade
+    if reference is not None and requests > 0.0:
+        wanted = max(default.STABLE_MARGIN * reference, default.LIMIT_FLOOR * limit)
+        shown = min(shown, max(wanted * grade, default.FLAWLESS / requests))
+    return min(shown, default.HIGHEST_RATE)
 
 
 @cache

@@ -7,6 +7,7 @@ from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.evidence import Evidence
 from backendctl.rollout.verdict.guards import has_aged
 from backendctl.rollout.verdict.plan import Metric, Plan
+from backendctl.rollout.verdict.power import requests_to_certify
 from backendctl.rollout.verdict.processes import NEVER, log, log_mean_exp, log_sum_exp
 from backendctl.rollout.verdict.track import Fail, Track
 
@@ -108,10 +109,22 @@ def _suspended(plan: Plan, metric: Metric, track: Track, stable_log: float) -> s
 
 
 def needed(plan: Plan, evidence: Evidence, reading: Reading) -> int | None:
-    """Candidate requests until the metric's certificate, at the pace so far; None if unknown."""
+    """Candidate requests until the metric's certificate; None if unknown.
+
+    At the pace so far where there is one, else what a release with stable's rate takes.
+    """
     missing = -math.log(plan.beta) - reading.certificate
     if missing <= 0.0:
         return 0
-    if reading.certificate <= 0.0 or evidence.candidate == 0:
+    if reading.certificate > 0.0 and evidence.candidate > 0:
+        return math.ceil(missing * evidence.candidate / reading.certificate)
+    background = reading.track.background
+    if background.requests == 0:
         return None
-    return math.ceil(missing * evidence.candidate / reading.certificate)
+    median, _ = requests_to_certify(
+        plan,
+        reading.metric,
+        plan.steps[evidence.step],
+        background.events / background.requests,
+    )
+    return None if math.isinf(median) else math.ceil(median)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from backendctl.rollout.verdict import guards
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock
+from backendctl.rollout.verdict.dispersion import Dispersion, unseen
 from backendctl.rollout.verdict.plan import (
     Metric,
     Plan,
@@ -41,7 +42,7 @@ class Track:
     certify_relative: Logs
     certify_absolute: Logs
     """Of this step only."""
-    dispersion: guards.Dispersion
+    dispersion: Dispersion
     background: guards.Background
     relative_credit: float
     absolute_credit: float
@@ -59,7 +60,7 @@ def begin_track(metric: Metric, temper: bool) -> Track:
         stable_absolute=_rates(metric),
         certify_relative=(),
         certify_absolute=(),
-        dispersion=guards.unseen(metric.dispersion if temper else 1.0),
+        dispersion=unseen(metric.dispersion if temper else 1.0),
         background=guards.Background(metric.reference_requests, metric.reference_events),
         relative_credit=0.0,
         absolute_credit=0.0,
@@ -99,8 +100,13 @@ def update_track(
     hits, stable_hits = candidate.events(metric.name) or 0, stable.events(metric.name) or 0
     dispersion = track.dispersion
     if plan.temper:
-        trials = hits + stable_hits if plan.has_stable else candidate.requests
-        dispersion = dispersion.after(metric.dispersion, hits, trials)
+        dispersion = dispersion.after(
+            hits,
+            stable_hits,
+            candidate.requests,
+            seconds,
+            plan.speed_limit or default.SLOWEST_CONVICTION,
+        )
     outage = plan.mask_outages and track.background.is_outage(
         stable.requests, stable_hits, dispersion.peak
     )
