@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backendctl.platforms.base import Routes
+from backendctl.platforms.local.foundation import LocalFoundation
 from backendctl.platforms.local.gateway import Gateway
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.meter import EnvoyMeter
 from backendctl.platforms.local.ports import HOST, Ports
 from backendctl.platforms.local.router import Endpoints, EnvoyRouter
 from backendctl.platforms.local.supervisor import Program, Supervisor
+from backendctl.spec.model import Auth, Cache, Data, Environment, Load, Service, Spec
 
 DEADLINE = 15.0
 
@@ -285,3 +287,19 @@ class OpenLoop:
                 return connection
             self._local.kept = kept = connection
         return kept
+
+
+def foundation_of(
+    layout: Layout, everything: bool = True, port: int | None = None
+) -> LocalFoundation:
+    """The foundation of a service that needs every server, or only a gateway."""
+    environment = Environment(name=layout.environment, port=port)
+    spec = Spec(
+        service=Service(name="shop", start=("true",)),
+        load=Load(peak_rps=10, peak_users=10, sustained_users=5, think_time=1),
+        data=Data(engine="postgresql" if everything else "none"),
+        cache=Cache(engine="valkey" if everything else "none"),
+        auth=Auth(issuer="https://login.example" if everything else "", audience="shop"),
+        environments={layout.environment: environment},
+    )
+    return LocalFoundation(layout, spec, environment)

@@ -24,13 +24,14 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.postgres import Postgres
 from backendctl.platforms.local.server import Server
-from backendctl.platforms.local.supervisor import ProgramState, Supervisor
+from backendctl.platforms.local.supervisor import Supervisor
 from backendctl.platforms.local.valkey import Valkey
 from backendctl.spec.model import Environment, Spec
 
 _READY_DEADLINE = 60.0
 """Seconds; PostgreSQL may have to replay what a crash left."""
-_HOPELESS_RESTARTS = 3
+_HOPELESS_RESTARTS = 2
+"""So many crashes while we wait, and it will not come up by itself."""
 _POLL = 0.02
 _LOG_LINES = 6
 
@@ -109,20 +110,20 @@ class LocalFoundation:
         began = time.monotonic()
         port = Ports(self._layout, on_line).assign(server.name, self._fixed.get(server.name))
         self._supervisor.start(server.prepare(port, on_line))
-        at_once = True
+        if server.ready(port):
+            return
+        before = self._restarts(server)
         while not server.ready(port):
-            at_once = False
-            status = self._supervisor.status(server.name)
-            restarts = status.restarts if status else 0
             late = time.monotonic() - began > _READY_DEADLINE
-            if late or restarts >= _HOPELESS_RESTARTS or status is None:
-                raise self._does_not_start(server, late)
-            if status.state is ProgramState.FATAL:
+            if late or self._restarts(server) - before >= _HOPELESS_RESTARTS:
                 raise self._does_not_start(server, late)
             time.sleep(_POLL)
-        if not at_once:
-            seconds = time.monotonic() - began
-            on_line(f"{server.name}: ready at {server.address(port)} ({seconds:.1f} s)")
+        seconds = time.monotonic() - began
+        on_line(f"{server.name}: ready at {server.address(port)} ({seconds:.1f} s)")
+
+    def _restarts(self, server: Server) -> int:
+        status = self._supervisor.status(server.name)
+        return status.restarts if status else 0
 
     def _does_not_start(self, server: Server, late: bool) -> BackendctlError:
         log = self._layout.logs / f"{server.name}.log"

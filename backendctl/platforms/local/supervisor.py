@@ -152,6 +152,9 @@ class Supervisor:
             self._rpc.call("reloadConfig")
             with fault_ignored(ALREADY_ADDED):
                 self._rpc.call("addProcessGroup", program.name)
+            if self._rpc.call("getProcessInfo", program.name)["statename"] == "BACKOFF":
+                # Whoever asks now does not want to wait for a restart that is due in 30 s.
+                self._rpc.call("stopProcess", program.name, False)
             with fault_ignored(ALREADY_STARTED):
                 self._rpc.call("startProcess", program.name, False)
 
