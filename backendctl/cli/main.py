@@ -19,6 +19,7 @@ def application() -> typer.Typer:
     """The command tree. Imports only modules that import nothing heavy at their top."""
     from backendctl.cli import (
         about,
+        advise,
         demo,
         doctor,
         init,
@@ -43,7 +44,7 @@ def application() -> typer.Typer:
         },
     )
     app.callback()(_version)
-    contract.register(app, new.new, init.init)
+    contract.register(app, new.new, init.init, advise.advise)
     contract.register(app, lifecycle.up, lifecycle.dev, release.deploy, release.rollback)
     app.add_typer(rollout.app, name="rollout")
     app.add_typer(loadtest.app, name="loadtest")
