@@ -130,6 +130,16 @@ class JobResult:
     """Its last lines of output, oldest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command to be run here, by whoever has the terminal. Its environment holds secrets."""
+
+    argv: tuple[str, ...]
+    directory: Path
+    environment: Mapping[str, str]
+    """The whole environment, not additions to ours."""
+
+
 class Runtime(Protocol):
     """Runs releases and one-off jobs. Every method is idempotent."""
 
@@ -149,7 +159,7 @@ class Runtime(Protocol):
         ...
 
     def status(self, number: int) -> ReleaseStatus:
-        """One look, under 100 ms."""
+        """One look, under 100 ms unless a process hangs."""
         ...
 
     def running(self) -> Sequence[int]:
@@ -167,6 +177,30 @@ class Runtime(Protocol):
         self, release: Release, name: str, argv: Sequence[str], deadline: float, on_line: OnLine
     ) -> JobResult:
         """Run a command in the release's code, environment and configuration, to its end."""
+        ...
+
+    def in_release(self, release: Release, argv: Sequence[str]) -> Invocation:
+        """A command that a person typed, in a release's surroundings; taken literally, without
+        `$NAME` being replaced."""
+        ...
+
+    def in_tree(
+        self,
+        tree: Path,
+        argv: Sequence[str],
+        configuration: Configuration,
+        extra: Mapping[str, str],
+        on_line: OnLine,
+    ) -> Invocation:
+        """A command in the working tree itself, with the dependencies its files ask for now and
+        `extra` variables; `$NAME` in it is replaced. Nothing is written into the tree.
+
+        Raises like `package`.
+        """
+        ...
+
+    def development_port(self) -> int:
+        """A port for the working tree's own process, the same each time while it is free."""
         ...
 
     def logs(self, number: int, lines: int, follow: bool = False) -> Iterator[str]:

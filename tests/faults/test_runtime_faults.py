@@ -1,5 +1,6 @@
 """Packaging and running releases when processes are killed and disks are full."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,10 +13,14 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Package
+from backendctl.platforms.base import Condition, Configuration, Package, Processes, Release
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.packages import Packager
+from backendctl.platforms.local.ports import Ports
+from backendctl.platforms.local.runtime import LocalRuntime
+from backendctl.platforms.local.secrets import LocalSecrets
 from backendctl.platforms.local.store import LocalStore
+from backendctl.platforms.local.supervisor import Supervisor
 from backendctl.spec.model import Service
 
 pytestmark = pytest.mark.faults
@@ -111,8 +116,6 @@ def test_a_run_killed_while_it_copies_leaves_nothing_for_long(tree: Path, tmp_pa
 
 
 def test_code_that_is_no_longer_kept_is_said_not_to_be(tree: Path, tmp_path: Path) -> None:
-    from backendctl.platforms.base import Configuration, Processes, Release
-
     def release(number: int, package: Package) -> Release:
         return Release(number, package, Configuration(), Processes(("x",)), 0.0, "ana")
 
@@ -148,3 +151,102 @@ def _ends(pid: int) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+# --- running ------------------------------------------------------------------------------------
+
+SERVER = (
+    "import http.server, os, sys\n"
+    "class H(http.server.BaseHTTPRequestHandler):\n"
+    "    def do_GET(self): self.send_response(200); self.end_headers()\n"
+    "    def log_message(self, *a): pass\n"
+    "print('up', flush=True)\n"
+    "http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()\n"
+)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[LocalRuntime, Supervisor, Release]]:
+    """A release with two processes, ready; without a gateway."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "server.py").write_text(SERVER)
+    layout = Layout(project, "local")
+    supervisor = Supervisor(layout.home)
+    start = (sys.executable, "server.py")
+    store, secrets = LocalStore(layout), LocalSecrets(layout)
+    service = Service(name="x", start=start)
+    runtime = LocalRuntime(layout, supervisor, Ports(layout), store, secrets, dict, service)
+    package = runtime.package(project, LINES.append)
+    processes = Processes(start, replicas=2, stop_grace=5)
+    release = Release(1, package, Configuration(), processes, 0.0, "ana")
+    try:
+        runtime.start(release)
+        found = runtime.await_ready(release, 20)
+        assert found.condition is Condition.READY, found.detail
+        yield runtime, supervisor, release
+    finally:
+        supervisor.shutdown()
+
+
+def test_after_a_reboot_a_release_starts_as_if_for_the_first_time(
+    running: tuple[LocalRuntime, Supervisor, Release],
+) -> None:
+    runtime, supervisor, release = running
+    ports = runtime.endpoints(1).ports
+    everything = [status.pid for status in supervisor.programs().values()]
+    record = json.loads((supervisor.home / "run" / "supervisord.pid.json").read_text())
+    for pid in [record["pid"], *everything]:
+        os.kill(pid, signal.SIGKILL)
+    assert runtime.status(1).condition is Condition.STOPPED
+    runtime.start(release)
+    found = runtime.await_ready(release, 20)
+    assert found.condition is Condition.READY, found.detail
+    assert found.ready == 2
+    assert runtime.endpoints(1).ports == ports
+
+
+def test_a_stray_signal_ends_a_process_and_the_supervisor_brings_it_back(
+    running: tuple[LocalRuntime, Supervisor, Release],
+) -> None:
+    runtime, supervisor, _ = running
+    victim = supervisor.programs()["release-1-0"].pid
+    assert victim is not None
+    os.kill(victim, signal.SIGTERM)
+    until = time.monotonic() + 10
+    found = runtime.status(1)
+    while time.monotonic() < until and not (found.restarts == 1 and found.ready == 2):
+        time.sleep(0.02)
+        found = runtime.status(1)
+    assert (found.condition, found.restarts, found.ready) == (Condition.READY, 1, 2)
+
+
+def test_a_hung_process_makes_the_release_unready_and_does_not_hang_the_look(
+    running: tuple[LocalRuntime, Supervisor, Release],
+) -> None:
+    runtime, supervisor, _ = running
+    victim = supervisor.programs()["release-1-0"].pid
+    assert victim is not None
+    os.kill(victim, signal.SIGSTOP)
+    began = time.monotonic()
+    found = runtime.status(1)
+    assert time.monotonic() - began < 2
+    assert (found.condition, found.ready) == (Condition.UNREADY, 1)
+    assert "not answered within" in found.detail
+    os.kill(victim, signal.SIGCONT)
+
+
+def test_down_and_up_again_leaves_ports_and_code_where_they_were(
+    running: tuple[LocalRuntime, Supervisor, Release],
+) -> None:
+    runtime, supervisor, release = running
+    ports = runtime.endpoints(1).ports
+    supervisor.shutdown()
+    assert list(runtime.running()) == []
+    assert runtime.status(1).condition is Condition.STOPPED
+    runtime.start(release)
+    assert runtime.await_ready(release, 20).condition is Condition.READY
+    assert runtime.endpoints(1).ports == ports
+    runtime.stop(1)
+    with pytest.raises(BackendctlError):
+        runtime.endpoints(1)

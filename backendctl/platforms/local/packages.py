@@ -1,5 +1,6 @@
 """From a working tree to a package that a release can start from, and what is kept of old ones."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import OnLine, Package, Release, Store
 from backendctl.platforms.local import packaging
 from backendctl.platforms.local.environments import Environment, Environments
+from backendctl.platforms.local.envoy_config import routes_served
+from backendctl.platforms.local.gateway import GatewayFiles
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.live import LiveReleases
 from backendctl.platforms.local.recipes import Recipe, recognise
@@ -103,7 +106,7 @@ class Packager:
     def _prune(self, new: Package) -> None:
         """Delete what no kept release runs from."""
         releases = self._store.releases()
-        live = set(self._live.numbers())
+        live = {*self._live.numbers(), *self._served()}
         kept = [r for r in releases if r.number in live] + list(releases[-KEPT_RELEASES:])
         packages = [release.package for release in kept] + [new]
         self._environments.prune({package.environment_digest for package in packages})
@@ -116,6 +119,16 @@ class Packager:
             named = re.match(r"release-(\d+)-", log.name)
             if named and releases and int(named[1]) not in numbers:
                 log.unlink()
+
+    def _served(self) -> set[int]:
+        """Releases the gateway will send requests to once it is up again: after `down` and many
+        failed deploys, the one to come back to may be an old one."""
+        try:
+            tables = json.loads(GatewayFiles(self._layout).routes.read_bytes())
+        except FileNotFoundError:
+            return set()
+        routes = routes_served(tables["resources"][0])
+        return set(routes.weights) if routes else set()
 
 
 def _compile(python: Path, folder: Path, place: Path) -> None:

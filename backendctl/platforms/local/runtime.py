@@ -10,6 +10,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import (
     Condition,
     Configuration,
+    Invocation,
     JobResult,
     OnLine,
     Package,
@@ -25,7 +26,7 @@ from backendctl.platforms.local.packages import Packager
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.secrets import LocalSecrets
 from backendctl.platforms.local.supervisor import Program, ProgramState, ProgramStatus, Supervisor
-from backendctl.platforms.local.surroundings import Invocation, Surroundings
+from backendctl.platforms.local.surroundings import Surroundings
 from backendctl.spec.model import Service
 
 _FIRST_PAUSE = 0.05
@@ -80,6 +81,8 @@ class LocalRuntime:
         if missing:
             self._live.put(number, LiveRelease(processes.replicas, processes.ready_path))
         for program in missing:
+            # What a dead one left (after a reboot) would count as a restart of the new one.
+            self._supervisor.stop(program.name)
             self._supervisor.start(program)
 
     def _program(self, release: Release, name: str) -> Program:
@@ -191,8 +194,7 @@ class LocalRuntime:
         return jobs.run(command.argv, command.directory, command.environment, deadline, on_line)
 
     def in_release(self, release: Release, argv: Sequence[str]) -> Invocation:
-        """See Surroundings.in_release: for a command that a person typed and that may need their
-        terminal (`backendctl exec`); `$NAME` in it is left to whatever it is that runs."""
+        """See base.Runtime and Surroundings.in_release."""
         return self._surroundings.in_release(release, argv, {}, literal=True)
 
     def in_tree(
@@ -203,8 +205,12 @@ class LocalRuntime:
         extra: Mapping[str, str],
         on_line: OnLine,
     ) -> Invocation:
-        """See Surroundings.in_tree: for `backendctl dev`."""
+        """See base.Runtime and Surroundings.in_tree."""
         return self._surroundings.in_tree(tree, argv, configuration, extra, on_line)
+
+    def development_port(self) -> int:
+        """See base.Runtime."""
+        return self._ports.assign("development")
 
     # --- inside ---
 

@@ -3,26 +3,16 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Configuration, OnLine, Release
+from backendctl.platforms.base import Configuration, Invocation, OnLine, Release
 from backendctl.platforms.local import variables
 from backendctl.platforms.local.environments import Environment
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.packages import Packager
 from backendctl.platforms.local.recipes import Language, Recipe
 from backendctl.platforms.local.secrets import LocalSecrets
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """A command as it is to be run. Its environment holds secrets."""
-
-    argv: tuple[str, ...]
-    directory: Path
-    environment: Mapping[str, str]
 
 
 class Surroundings:
