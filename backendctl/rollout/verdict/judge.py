@@ -34,7 +34,7 @@ class Judgement:
     reason: str
     """One sentence for a person, with the decisive numbers."""
     numbers: Mapping[str, Any]
-    """For JSON and the live display: see `docs` of `judge`."""
+    """For JSON and the live display; `judge` lists the keys."""
 
 
 def judge(plan: Plan, evidence: Evidence, elapsed_in_step: float) -> Judgement:

@@ -48,11 +48,11 @@ STABLE_MARGIN = 10.0
 """The absolute certificate asks for no less than this multiple of stable's own rate ..."""
 LIMIT_FLOOR = 0.1
 """... nor than this fraction of the limit ..."""
-CERTIFY_BUDGET_STEPS = 5.0
-"""... nor than what a release without any error can show within so many minimum step times
-(300 s by default)."""
+CERTIFY_BUDGET = 1.0 / 12.0
+"""... nor than what a release without any error can show within this part of a step's deadline
+(300 s by default). A project with short deadlines is held to less."""
 FLAWLESS = 3.8
-"""Requests x limit that a release without any error needs; see `CERTIFY_BUDGET_STEPS`."""
+"""Requests x limit that a release without any error needs; see `CERTIFY_BUDGET`."""
 
 WARM_UP = 30.0
 """Seconds after each rise of the weight in which blocks do not count."""

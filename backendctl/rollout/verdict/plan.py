@@ -149,7 +149,7 @@ def plan_for(
     _check(percents, limits, warm_up, step_time, deadline, alpha, beta)
     metrics = _metrics(limits, weights, has_stable, reference)
     return Plan(
-        steps=_graded(percents, limits.max_ratio, metrics, rps, step_time),
+        steps=_graded(percents, limits.max_ratio, metrics, rps, deadline),
         metrics=metrics,
         has_stable=has_stable,
         alpha=alpha,
@@ -237,11 +237,11 @@ def _graded(
     max_ratio: float,
     metrics: tuple[Metric, ...],
     rps: float | None,
-    step_time: float,
+    deadline: float,
 ) -> tuple[Step, ...]:
     """rho_bad,k = 1 + (max_ratio - 1) max(1, 0.5 / w_k), so 11/3/2 at 5/25/50 %; the last step
     always asks for `max_ratio`. Limits are scaled by the same factor."""
-    budget = default.CERTIFY_BUDGET_STEPS * min(step_time, default.SLOWEST_CONVICTION)
+    budget = default.CERTIFY_BUDGET * deadline
     steps = []
     for percent in percents:
         ease = 1.0 if percent == percents[-1] else max(1.0, 50.0 / percent)
@@ -260,8 +260,8 @@ def _shown_limit(metric: Metric, limit: float, grade: float, requests: float) ->
     """L_k = grade min(L, max(10 p_ref, L / 10)), at least 3.8 / requests, at most grade L.
 
     A service that hardly ever fails is held to a multiple of that, not to its full limit, as far
-    as the candidate's requests within five step times can show it; without history or known
-    traffic the limit itself holds.
+    as the candidate's requests within a twelfth of the deadline can show it; without history or
+    known traffic the limit itself holds.
     """
     reference = metric.reference_upper
     shown = limit * grade

@@ -75,7 +75,7 @@ def test_a_release_that_turns_bad_once_is_taken_for_less_bursty_than_one_that_co
         once = once.after(20 if index >= 30 else 2, 6, 250, 10.0, 60.0)
         often = often.after(20 if index % 12 >= 6 else 2, 6, 250, 10.0, 60.0)
     assert once.value < 20.0
-    assert often.value > 3.0 * once.value
+    assert often.value > 2.0 * once.value
 
 
 def test_it_is_never_below_that_of_history_and_its_peak_is_kept() -> None:

@@ -46,7 +46,7 @@ def test_a_service_that_hardly_fails_is_held_to_a_multiple_of_that(
     assert plan.steps[-1].limits["errors"] == pytest.approx(shown, rel=0.02)
 
 
-def test_no_more_is_asked_for_than_traffic_can_show_in_five_step_times() -> None:
+def test_no_more_is_asked_for_than_traffic_can_show_in_a_twelfth_of_the_deadline() -> None:
     reference = Reference(100_000_000, {"errors": 0})
     plan = plan_for(ONLY_ERRORS, rps=10.0, reference=reference)
     assert plan.steps[-1].limits["errors"] == pytest.approx(3.8 / (300 * 10 * 0.5))
