@@ -174,7 +174,7 @@ class Driver:
 
     def _watch(self) -> None:
         """One look at a rollout whose traffic is being watched."""
-        self._feed(self._effects.health(self.state.plan.candidate))
+        self._feed(self._effects.health(self.state.plan.candidate, self.state.restarts))
         if not self.state.observing:
             return
         window = self._present_window()

@@ -81,15 +81,21 @@ class Effects:
             seconds,
         )
 
-    def health(self, number: int) -> Health:
-        """One look; a look that fails counts as not ready, with the reason."""
+    def health(self, number: int, restarts: int) -> Health:
+        """One look; a look that fails counts as not ready, with the reason.
+
+        `restarts` is how many there were when it became ready: one more means that it died, though
+        it may be ready again by now.
+        """
         try:
             status = self._platform.runtime.status(number)
         except BackendctlError as error:
             return Health(Condition.UNREADY, 0, f"its state cannot be had: {error.message}")
-        good = status.condition is Condition.READY
+        good = status.condition is Condition.READY and status.restarts <= restarts
         tail = () if good else self._tail(number)
         detail = " ".join(self._redacted(status.detail.splitlines()[:1]))
+        if not detail and status.restarts > restarts:
+            detail = f"a process ended and was started again {status.restarts - restarts} times"
         return Health(status.condition, status.restarts, detail, tail)
 
     def _once(self, intent: Intent, serial: int, plan: RolloutPlan, go_on: GoOn) -> Outcome | None:

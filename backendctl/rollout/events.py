@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backendctl.rollout.intents import Intent
 from backendctl.rollout.observations import Command, Measured, Outcome, TakenOver
 from backendctl.rollout.records import Transition
-from backendctl.rollout.states import Hold, Phase, Result, RolloutPlan, Why
+from backendctl.rollout.states import Hold, Phase, Result, RolloutPlan, State, Why
 from backendctl.rollout.verdict import Block, Forecast, Judgement
 
 
@@ -60,7 +60,7 @@ class IntentEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class Shifted(Event):
-    """The gateway confirmed new weights: release number -> percent of users' requests."""
+    """The gateway confirmed new weights: release number -> percent of users' requests, above 0."""
 
     weights: Mapping[int, int]
 
@@ -120,8 +120,8 @@ def events_of(rollout: str, transition: Transition) -> Iterator[Event]:
     if before is None:
         yield Began(at, rollout, after.plan)
     yield from _seen(rollout, transition)
-    if before is not None and after.weights != before.weights:
-        yield Shifted(at, rollout, after.weights)
+    if before is not None and _shares(after) != _shares(before):
+        yield Shifted(at, rollout, _shares(after))
     if before is not None and after.why is not None and after.why != before.why:
         yield Aborting(at, rollout, after.why)
     if before is None or (after.phase, after.stage) != (before.phase, before.stage):
@@ -160,3 +160,7 @@ def _seen(rollout: str, transition: Transition) -> Iterator[Event]:
             yield Commanded(at, rollout, f"recover: {taken.choice}", taken.by, taken.reason)
         case _:
             return
+
+
+def _shares(state: State) -> Mapping[int, int]:
+    return {number: share for number, share in state.weights.items() if share > 0}

@@ -147,8 +147,6 @@ def _hold(state: State, kind: HoldKind, why: Why, back: Phase, now: float) -> St
 
 
 def _abort(state: State, why: Why, now: float) -> State:
-    if state.phase in NO_RETURN:
-        return state
     return _enter(replace(state, why=why, pause=None), Phase.ABORT, now)
 
 

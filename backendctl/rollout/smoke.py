@@ -8,7 +8,7 @@ Probe = Callable[[str, Sequence[str]], str]
 """(the gateway's url, paths) -> what was wrong, or "" when all answers were good."""
 
 REQUESTS = 3
-"""To each path."""
+"""To each path, until one is answered well."""
 TIMEOUT = 5.0
 """Seconds for one answer."""
 
@@ -16,8 +16,10 @@ TIMEOUT = 5.0
 def probe(url: str, paths: Sequence[str]) -> str:
     """Ask each path of the release under preview a few times, through the gateway.
 
-    The first path is the readiness path and must answer 2xx; the others may answer anything that
-    is not a server's error, since a service need not serve them.
+    A path is bad when no answer of it was good: this finds a release that is broken outright. How
+    often a release may fail is the verdict's to judge, on far more requests. The first path is
+    the readiness path, good with 2xx; the others are good with anything but a server's error,
+    since a service need not serve them.
     """
     import httpx
 
@@ -25,12 +27,16 @@ def probe(url: str, paths: Sequence[str]) -> str:
     # trust_env: a proxy that the user's shell names must not stand between us and our gateway.
     with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
         for place, path in enumerate(paths):
+            problem = ""
             for _ in range(REQUESTS):
                 try:
                     status = client.get(path).status_code
                 except httpx.HTTPError as error:
-                    return f"GET {path}: {type(error).__name__}: {error}"
-                good = 200 <= status < 300 if place == 0 else status < 500
-                if not good:
-                    return f"GET {path} answered {status}"
+                    problem = f"GET {path}: {type(error).__name__}: {error}"
+                    continue
+                if status // 100 == 2 or (place > 0 and status < 500):
+                    break
+                problem = f"GET {path} answered {status}, {REQUESTS} times of {REQUESTS}"
+            else:
+                return problem
     return ""

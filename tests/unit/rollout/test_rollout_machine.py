@@ -91,10 +91,10 @@ class AnyOrder(RuleBasedStateMachine):
     """Feeds the machine; keeps its own, simpler picture of the world to hold it against."""
 
     @initialize(
-        kind=st.sampled_from([*Kind, Kind.CANARY]),
+        kind=st.sampled_from([*Kind, Kind.CANARY, Kind.CANARY]),
         hold=st.booleans(),
-        stable=st.sampled_from([*Condition, Condition.READY, Condition.READY]),
-        passes=st.integers(-1, 2),
+        stable=st.sampled_from([*[Condition.READY] * 6, Condition.STOPPED, Condition.CRASHING]),
+        passes=st.sampled_from([-1, 0, 1, 2, 2, 2]),
     )
     def begin(self, kind: Kind, hold: bool, stable: Condition, passes: int) -> None:
         self.judge = SaysNext()
@@ -365,6 +365,22 @@ def test_a_short_unreadiness_is_forgiven_and_a_long_one_is_not() -> None:
     assert state.phase is Phase.ABORT
     assert state.why is not None
     assert state.why.code == "release.not-ready"
+
+
+@pytest.mark.parametrize("before", [Phase.STEP, Phase.PROMOTE])
+def test_a_candidate_found_unready_right_before_a_shift_gets_nothing(before: Phase) -> None:
+    state = machine.begin(plan_of(Kind.CANARY), 1000.0)[0]
+    while not (state.phase is before and isinstance(state.queue[0], Inspect)):
+        if state.queue:
+            done = Outcome(state.serial, True, condition=Condition.READY)
+            state = observe(state, done, now=state.entered)
+        else:
+            block, judge = Measured(Block(0, 1, ARM, ARM)), SaysNext(Decision.PASS)
+            state, _ = machine.step(state, block, state.entered, judge)
+    had = state.candidate_share
+    state = observe(state, Outcome(state.serial, True, condition=Condition.CRASHING))
+    assert state.phase is Phase.ABORT
+    assert state.candidate_share == had
 
 
 def test_one_restart_of_the_candidate_is_a_crash_though_it_is_ready_again() -> None:

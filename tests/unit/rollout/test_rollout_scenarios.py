@@ -4,7 +4,7 @@ import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Condition
-from backendctl.rollout.events import BlockObserved, Shifted
+from backendctl.rollout.events import BlockObserved, PhaseChanged, Shifted
 from backendctl.rollout.history import serving
 from backendctl.rollout.judge import shipped
 from backendctl.rollout.records import check, fold
@@ -75,10 +75,12 @@ def test_a_good_canary_is_promoted_step_by_step(fake: Fake, desk: Desk) -> None:
         {1: 95, 2: 5},
         {1: 75, 2: 25},
         {1: 50, 2: 50},
-        {1: 0, 2: 100},
         {2: 100},
     ]
     assert_clean(fake, 2)
+    full = next(e.at for e in desk.events if isinstance(e, Shifted) and e.weights == {2: 100})
+    drained = next(e.at for e in desk.events if isinstance(e, PhaseChanged) and e.phase == "drain")
+    assert drained - full >= desk.spec.rollout.bake
     now = serving(fake.store)
     assert (now.stable, now.previous, now.rollout_in_flight) == (2, 1, None)
 
@@ -88,7 +90,7 @@ def test_a_canary_whose_requests_fail_is_rolled_back_by_the_verdict(fake: Fake, 
     outcome = desk.deploy()
     assert outcome.result == "restored"
     assert "evidence" in outcome.reason
-    assert {1: 0, 2: 100} not in shares(desk)
+    assert {2: 100} not in shares(desk)
     assert_clean(fake, 1)
     assert serving(fake.store).stable == 1
 
@@ -104,7 +106,7 @@ def test_a_slow_canary_is_rolled_back_by_the_verdict(fake: Fake, desk: Desk) -> 
 def test_blue_green_switches_at_once_and_is_judged_in_its_bake(fake: Fake, desk: Desk) -> None:
     outcome = desk.deploy(Strategy.BLUE_GREEN)
     assert outcome.result == "promoted"
-    assert shares(desk) == [{1: 0, 2: 100}, {2: 100}]
+    assert shares(desk) == [{2: 100}]
     assert_clean(fake, 2)
 
 
@@ -114,7 +116,7 @@ def test_blue_green_that_breaks_the_limits_goes_back_while_stable_is_warm(
     fake.env.behaviours[2] = Behaviour(errors=0.1)
     outcome = desk.deploy(Strategy.BLUE_GREEN)
     assert outcome.result == "restored"
-    assert shares(desk) == [{1: 0, 2: 100}, {1: 100, 2: 0}, {1: 100}]
+    assert shares(desk) == [{2: 100}, {1: 100}]
     assert_clean(fake, 1)
 
 
@@ -218,7 +220,7 @@ def test_stable_that_is_down_does_not_keep_its_repair_out(fake: Fake, desk: Desk
     fake.env.behaviours[1].dies_after = 0.0
     outcome = desk.deploy()
     assert outcome.result == "promoted", outcome
-    assert shares(desk)[0] == {1: 0, 2: 100}
+    assert shares(desk)[0] == {2: 100}
     assert fake.platform.runtime.running() == [2]
 
 

@@ -1,0 +1,285 @@
+"""People who speak to rollouts, recover them and ask about them."""
+
+from dataclasses import replace
+
+import pytest
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Package, PersonCommand, SchemaRange
+from backendctl.rollout.events import BlockObserved, Ended, Event, Shifted
+from backendctl.rollout.explain import Explanation
+from backendctl.rollout.history import serving
+from backendctl.rollout.schema import check_schema, last_migrated
+from backendctl.rollout.states import Kind, Result
+from backendctl.workflows.rollouts import (
+    Outcome,
+    explain_rollout,
+    history,
+    outcome,
+    post_command,
+    recover,
+    run_rollback,
+    status,
+    watch,
+)
+from tests.fakes.platform import Behaviour, Fake, Killed, fake_platform
+from tests.fakes.rollouts import Desk, means
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return fake_platform()
+
+
+@pytest.fixture
+def desk(fake: Fake) -> Desk:
+    desk = Desk(fake)
+    assert desk.deploy().result == "promoted"
+    desk.events.clear()
+    return desk
+
+
+@pytest.fixture
+def held_rollout(fake: Fake, desk: Desk) -> Outcome:
+    """Release 2 at 5 %, held because the counters went away; they are back."""
+
+    def go_blind(event: Event) -> None:
+        fake.env.meter_down = isinstance(event, Shifted | BlockObserved) or fake.env.meter_down
+
+    desk.on_event = go_blind
+    found = desk.deploy()
+    assert found.result == "held"
+    fake.env.meter_down = False
+    return found
+
+
+def say(fake: Fake, verb: str) -> Outcome:
+    return post_command(
+        fake.platform,
+        verb,  # type: ignore[arg-type]
+        lambda _: None,
+        by="bob",
+        reason="because",
+        means=means(fake),
+    )
+
+
+def explained(fake: Fake, rollout: str | None = None) -> Explanation:
+    return explain_rollout(fake.platform, rollout, means(fake))
+
+
+def test_a_held_rollout_goes_on_when_resumed(fake: Fake, held_rollout: Outcome) -> None:
+    done = say(fake, "resume")
+    assert done.result == "promoted"
+    assert fake.platform.runtime.running() == [2]
+    assert fake.env.failed == 0
+
+
+def test_a_held_rollout_promoted_by_a_person_names_them(fake: Fake, held_rollout: Outcome) -> None:
+    done = say(fake, "promote")
+    assert done.result == "promoted"
+    assert "bob promoted it: because" in done.reason
+    assert "on a person's word" in explained(fake).headline
+
+
+def test_a_held_rollout_is_aborted_without_that_being_an_error(
+    fake: Fake, held_rollout: Outcome
+) -> None:
+    done = say(fake, "abort")
+    assert done.result == "restored"
+    assert done.error() is None
+    assert fake.platform.runtime.running() == [1]
+
+
+def test_recover_leaves_a_held_rollout_to_people_unless_told(
+    fake: Fake, held_rollout: Outcome
+) -> None:
+    found = recover(fake.platform, lambda _: None, by="bob", means=means(fake))
+    assert found.outcome is not None
+    assert found.outcome.result == "held"
+    found = recover(fake.platform, lambda _: None, by="bob", wish="promote", means=means(fake))
+    assert found.outcome is not None
+    assert found.outcome.result == "promoted"
+
+
+def test_no_other_rollout_begins_while_one_is_held(
+    fake: Fake, desk: Desk, held_rollout: Outcome
+) -> None:
+    with pytest.raises(BackendctlError) as refused:
+        desk.deploy()
+    assert refused.value.code == "rollout.state"
+
+
+def test_rollback_while_a_rollout_is_in_flight_is_its_abort(
+    fake: Fake, desk: Desk, held_rollout: Outcome
+) -> None:
+    done = run_rollback(fake.platform, desk.spec, lambda _: None, by="bob", means=means(fake))
+    assert (done.result, done.serving) == ("restored", 1)
+    assert done.error() is None
+    assert fake.env.broken_rules == []
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "promote", "abort"])
+def test_speaking_without_a_rollout_is_refused(fake: Fake, desk: Desk, verb: str) -> None:
+    with pytest.raises(BackendctlError, match="no rollout is in flight"):
+        say(fake, verb)
+
+
+def killed_at_a_step(fake: Fake, desk: Desk) -> None:
+    def die(event: Event) -> None:
+        if isinstance(event, BlockObserved):
+            raise Killed
+
+    desk.on_event = die
+    with pytest.raises(Killed):
+        desk.deploy()
+    fake.store.dead.add(desk.owner)
+
+
+@pytest.mark.parametrize("verb", ["pause", "promote"])
+def test_only_recovery_helps_a_rollout_whose_driver_died(fake: Fake, desk: Desk, verb: str) -> None:
+    killed_at_a_step(fake, desk)
+    with pytest.raises(BackendctlError, match="nobody drives") as refused:
+        say(fake, verb)
+    assert refused.value.next == ("backendctl rollout recover",)
+    looked = status(fake.platform, means(fake))
+    assert not looked.driver_lives
+    assert looked.next == ("backendctl rollout recover",)
+
+
+def test_abort_recovers_a_rollout_whose_driver_died(fake: Fake, desk: Desk) -> None:
+    killed_at_a_step(fake, desk)
+    assert say(fake, "abort").result == "restored"
+    assert fake.platform.runtime.running() == [1]
+
+
+def test_recovery_may_promote_on_a_persons_word(fake: Fake, desk: Desk) -> None:
+    killed_at_a_step(fake, desk)
+    done = recover(
+        fake.platform, lambda _: None, by="bob", wish="promote", reason="sure", means=means(fake)
+    )
+    assert done.outcome is not None
+    assert done.outcome.result == "promoted"
+    assert "bob promoted it: sure" in done.outcome.reason
+    assert fake.platform.runtime.running() == [2]
+    assert fake.env.failed == 0
+
+
+def test_recovery_stops_releases_that_belong_to_nothing_but_none_that_serves_users(
+    fake: Fake, desk: Desk
+) -> None:
+    lease = desk.lease()
+    for number in (2, 3):
+        release = fake.add_release(lease.grant)
+        fake.platform.runtime.start(release)
+        fake.clock.wait(1.0)
+        fake.platform.router.connect(number, 1.0)
+    fake.store.release(lease.grant)
+    assert fake.env.routes is not None
+    fake.platform.router.apply(replace(fake.env.routes, weights={1: 50, 3: 50}))
+    done = recover(fake.platform, lambda _: None, by="bob", means=means(fake))
+    assert [(each.number, each.stopped) for each in done.cleared] == [(2, True), (3, False)]
+    assert "users" in done.cleared[1].message
+    assert fake.platform.runtime.running() == [1, 3]
+
+
+def test_commands_reach_a_driver_that_lives(fake: Fake, desk: Desk) -> None:
+    """Posted from outside while it runs, as another process would."""
+    said: list[str] = []
+
+    def person(event: Event) -> None:
+        rollout = event.rollout
+        for verb, when in (("pause", BlockObserved), ("abort", BlockObserved)):
+            if isinstance(event, when) and verb not in said:
+                said.append(verb)
+                fake.store.post(rollout, PersonCommand(verb, "bob", "why", fake.clock.now()))
+                return
+
+    desk.on_event = person
+    done = desk.deploy()
+    assert done.result == "restored"
+    assert "aborted by bob: why" in done.reason
+    kinds = [line.what for line in explained(fake).timeline]
+    assert "pause by bob" in kinds
+    assert "held (paused)" in kinds
+
+
+def test_a_command_nobody_knows_is_taken_in_and_not_heeded(fake: Fake, desk: Desk) -> None:
+    def person(event: Event) -> None:
+        if isinstance(event, Shifted) and not fake.store.posted(event.rollout):
+            word = PersonCommand("dance", "bob", "why", fake.clock.now())
+            fake.store.post(event.rollout, word)
+
+    desk.on_event = person
+    assert desk.deploy().result == "promoted"
+
+
+def test_history_lists_newest_first_with_the_reason(fake: Fake, desk: Desk) -> None:
+    fake.env.behaviours[2] = Behaviour(errors=0.3)
+    desk.deploy()
+    listed = list(history(fake.platform))
+    assert [(each.candidate, each.result) for each in listed] == [
+        (2, Result.RESTORED),
+        (1, Result.PROMOTED),
+    ]
+    assert "evidence" in listed[0].why
+    assert listed[1].kind is Kind.FIRST
+
+
+def test_explain_says_why_with_the_decisive_numbers_and_what_to_type(
+    fake: Fake, desk: Desk
+) -> None:
+    fake.env.behaviours[2] = Behaviour(errors=0.3)
+    found = desk.deploy()
+    told = explained(fake, found.rollout.lstrip("0"))
+    assert "was undone" in told.headline
+    assert "release 1 serves" in told.headline
+    assert told.numbers["evidence"] >= told.numbers["evidence_limit"]
+    assert told.next[0] == "backendctl logs --release 2"
+    whats = [line.what for line in told.timeline]
+    assert whats.index("judged fail") < whats.index("undoing") < whats.index("phase restored")
+
+
+def test_watch_tells_a_finished_rollout_from_its_beginning_to_its_end(
+    fake: Fake, desk: Desk
+) -> None:
+    done = desk.deploy()
+    events = list(watch(fake.platform, done.rollout, means(fake)))
+    assert isinstance(events[-1], Ended)
+    assert [e for e in events if isinstance(e, BlockObserved)] == [
+        e for e in desk.events if isinstance(e, BlockObserved)
+    ]
+    assert outcome(fake.platform, done.rollout, means(fake)) == done
+
+
+def test_a_rollout_that_never_was_is_named(fake: Fake, desk: Desk) -> None:
+    with pytest.raises(BackendctlError, match="there is no rollout 77"):
+        explained(fake, "77")
+
+
+def test_a_rollback_outside_the_schema_range_is_refused_with_the_reason(
+    fake: Fake, desk: Desk
+) -> None:
+    lease = desk.lease()
+    made = [
+        fake.add_release(lease.grant, migrate=True, schema=SchemaRange("a", newest))
+        for newest in ("a", "b")
+    ]
+    fake.store.release(lease.grant)
+    for release in made:
+        again = desk.lease()
+        desk.roll_out(release, again)
+    assert serving(fake.store).stable == 3
+    assert last_migrated(fake.store) == 3
+    with pytest.raises(BackendctlError, match="the database is at b") as refused:
+        run_rollback(fake.platform, desk.spec, lambda _: None, by="bob", means=means(fake))
+    assert refused.value.code == "release.schema"
+
+
+def test_a_release_that_says_nothing_about_its_schema_is_not_refused(
+    fake: Fake, desk: Desk
+) -> None:
+    (first,) = fake.store.releases()
+    newer = replace(first, number=2, package=Package("c", "/", schema=SchemaRange("a", "b")))
+    check_schema(first, [first, newer], 2)
+    check_schema(newer, [first, newer], None)

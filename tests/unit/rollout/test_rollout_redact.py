@@ -1,0 +1,31 @@
+"""Log lines that go into a journal carry no secret."""
+
+import pytest
+
+from backendctl.rollout.redact import MAX_LINE, redact
+
+BINDINGS = {"DATABASE_URL": "postgresql://app:s3cretpw@127.0.0.1:5432/app", "HOST": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cannot connect to postgresql://app:s3cretpw@127.0.0.1:5432/app",
+        "redis://:s3cretpw@localhost timed out",
+        "password=s3cretpw rejected",
+        '{"api_key": "s3cretpw", "user": 1}',
+        "Authorization: Bearer s3cretpw",
+        "MY_TOKEN=s3cretpw",
+    ],
+)
+def test_a_secret_is_hidden(line: str) -> None:
+    (shown,) = redact([line], BINDINGS)
+    assert "s3cretpw" not in shown
+    assert "***" in shown
+
+
+def test_ordinary_lines_are_kept_but_not_without_end() -> None:
+    lines = ["GET /users 200 in 12 ms from 127.0.0.1", "x" * 1000]
+    kept = redact(lines, BINDINGS)
+    assert kept[0] == lines[0]
+    assert len(kept[1]) == MAX_LINE
