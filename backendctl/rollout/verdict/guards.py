@@ -151,6 +151,6 @@ def has_aged(events: int, requests: int, reference_upper: float | None) -> bool:
     A candidate compared with an arm that is getting worse looks better than it is, so relative
     certificates are suspended.
     """
-    if reference_upper is None:
+    if reference_upper is None or events <= reference_upper * requests:
         return False
     return rate_lower(events, requests, default.AGEING_CONFIDENCE) > reference_upper

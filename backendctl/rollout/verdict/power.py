@@ -12,6 +12,7 @@ over rps x w. A release without any event needs about 4.6/L_k, which is computed
 """
 
 import math
+from functools import lru_cache
 
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.plan import Metric, Plan, Step, certify_rates
@@ -25,7 +26,7 @@ def requests_to_certify(plan: Plan, metric: Metric, step: Step, rate: float) -> 
     """
     limit, share = step.limits[metric.name], step.percent / 100.0
     level = -math.log(plan.beta / 2.0 if plan.has_stable else plan.beta)
-    flawless = _flawless(plan, limit)
+    flawless = _flawless(limit, plan.beta, plan.has_stable)
     information = kl(rate, limit) if rate < limit else 0.0
     if plan.has_stable and 0.0 < share < 1.0 and rate > 0.0:
         information = max(information, rate / share * kl(share, theta(step.ratio, share)))
@@ -40,11 +41,12 @@ def requests_to_certify(plan: Plan, metric: Metric, step: Step, rate: float) -> 
     )
 
 
-def _flawless(plan: Plan, limit: float) -> float:
+@lru_cache(maxsize=256)
+def _flawless(limit: float, beta: float, has_stable: bool) -> float:
     """Candidate requests without any event until the certificate, exactly."""
     gains = absolute_gains(0, 1, certify_rates(limit), limit)
-    target = 1.0 / plan.beta
-    if plan.has_stable:
+    target = 1.0 / beta
+    if has_stable:
         target = 2.0 * target - 1.0  # the relative certificate stays at 1
     low, high = 0.0, 10.0 * math.log(target) / gains[0]
     for _ in range(60):

@@ -23,6 +23,7 @@ probability at most alpha, however often one looks.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 NEVER = -1e15
 """Stands for log 0: finite, so that it survives JSON and sums, and beyond any real evidence."""
@@ -107,6 +108,7 @@ def rate_lower(events: float, requests: float, confidence: float) -> float:
     return _bound(events, requests, confidence, 0.0)
 
 
+@lru_cache(maxsize=256)
 def _bound(events: float, requests: float, confidence: float, far: float) -> float:
     if requests <= 0:
         return far
