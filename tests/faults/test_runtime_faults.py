@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,24 @@ def test_down_and_up_again_leaves_ports_and_code_where_they_were(
     runtime.stop(1)
     with pytest.raises(BackendctlError):
         runtime.endpoints(1)
+
+
+def test_processes_that_ignore_the_polite_signal_share_one_grace(
+    running: tuple[LocalRuntime, Supervisor, Release],
+) -> None:
+    runtime, supervisor, release = running
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    tree = Path(release.package.location).parents[3]
+    (tree / "server.py").write_text(ignore + SERVER)
+    processes = replace(release.processes, replicas=3, stop_grace=1.0)
+    stubborn = replace(
+        release, number=2, package=runtime.package(tree, LINES.append), processes=processes
+    )
+    runtime.start(stubborn)
+    assert runtime.await_ready(stubborn, 20).condition is Condition.READY
+    pids = [status.pid for name, status in supervisor.programs().items() if "-2-" in name]
+    began = time.monotonic()
+    runtime.stop(2)
+    assert 1 <= time.monotonic() - began < 2.9
+    assert len(pids) == 3
+    assert all(_ends(pid) for pid in pids if pid)

@@ -80,9 +80,9 @@ class LocalRuntime:
         ]
         if missing:
             self._live.put(number, LiveRelease(processes.replicas, processes.ready_path))
+        # What dead ones left (after a reboot) would count as restarts of the new ones.
+        self._supervisor.stop(*(program.name for program in missing))
         for program in missing:
-            # What a dead one left (after a reboot) would count as a restart of the new one.
-            self._supervisor.stop(program.name)
             self._supervisor.start(program)
 
     def _program(self, release: Release, name: str) -> Program:
@@ -104,8 +104,9 @@ class LocalRuntime:
         live = self._live.get(number)
         # After `down` there are no programs any more, but there are ports.
         assigned = {_name(number, index) for index in range(live.replicas if live else 0)}
-        for name in sorted(assigned | self._programs(number).keys()):
-            self._supervisor.stop(name)
+        names = sorted(assigned | self._programs(number).keys())
+        self._supervisor.stop(*names)
+        for name in names:
             self._ports.forget(name)
         self._live.remove(number)
 

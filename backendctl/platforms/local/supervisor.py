@@ -158,16 +158,17 @@ class Supervisor:
             with fault_ignored(ALREADY_STARTED):
                 self._rpc.call("startProcess", program.name, False)
 
-    def stop(self, name: str) -> None:
-        """Stop and forget the program; its processes are gone on return.
+    def stop(self, *names: str) -> None:
+        """Stop and forget the programs, all at once; their processes are gone on return.
 
-        The polite signal goes to its first process; after the grace SIGKILL goes to the whole
-        process group.
+        The polite signal goes to a program's first process; after the grace SIGKILL goes to the
+        whole process group.
         """
-        if not (self._programs / f"{name}.json").exists():
+        known = [name for name in names if (self._programs / f"{name}.json").exists()]
+        if not known:
             return
         with self._locked():
-            self._stop(name)
+            self._stop(*known)
 
     def status(self, name: str) -> ProgramStatus | None:
         """One look; None for a program that is not wanted."""
@@ -219,17 +220,20 @@ class Supervisor:
         digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
         return json.dumps(known | {"digest": digest}, sort_keys=True, indent=1).encode()
 
-    def _stop(self, name: str) -> None:
+    def _stop(self, *names: str) -> None:
         if self._rpc.answers():
-            with fault_ignored(BAD_NAME, NOT_RUNNING):
-                self._rpc.call("stopProcess", name, False)
-            self._await_stopped([name])
-        self._end_recorded(name)
-        self._forget(name)
+            for name in names:
+                with fault_ignored(BAD_NAME, NOT_RUNNING):
+                    self._rpc.call("stopProcess", name, False)
+            self._await_stopped(list(names))
+        for name in names:
+            self._end_recorded(name)
+            self._forget(name)
         self._write_configuration()
         if self._rpc.answers():
-            with fault_ignored(BAD_NAME):
-                self._rpc.call("removeProcessGroup", name)
+            for name in names:
+                with fault_ignored(BAD_NAME):
+                    self._rpc.call("removeProcessGroup", name)
             self._rpc.call("reloadConfig")
 
     def _forget(self, name: str) -> None:
