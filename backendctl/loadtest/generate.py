@@ -129,12 +129,12 @@ class _Compiler:
         def make(rng: random.Random) -> list[Any]:
             made: list[Any] = []
             wanted = rng.randint(least, most)
-            for _ in range(4 * wanted):
+            for _ in range(20 * wanted):  # enough draws for distinct items, but not for ever
+                if len(made) == wanted:
+                    break
                 value = item(rng)
                 if not unique or value not in made:
                     made.append(value)
-                if len(made) == wanted:
-                    break
             return made
 
         return make
@@ -292,6 +292,16 @@ def _span(low: float | None, high: float | None, width: float) -> tuple[float, f
     return high - width, high
 
 
+def _multiple(rng: random.Random, first: int, last: int, multiple: float) -> float:
+    """A multiple that binary fractions also hold to be one: 932.55 / 0.05 is no whole number."""
+    value = 0.0
+    for _ in range(20):
+        value = round(rng.randint(first, last) * multiple, 9)
+        if (value / multiple).is_integer():
+            break
+    return value
+
+
 def _integer(schema: Schema) -> Make:
     low, high = _span(*_bounds(schema, 1), 1000)
     multiple = schema.get("multipleOf", 1)
@@ -310,7 +320,7 @@ def _number(schema: Schema) -> Make:
         raise UnsupportedError("bounds that no number meets")
     if multiple:
         first, last = math.ceil(low / multiple), math.floor(high / multiple)
-        return lambda rng: round(rng.randint(first, last) * multiple, 9)
+        return lambda rng: _multiple(rng, first, last, multiple)
     # Two decimals where the bounds leave room: amounts of money are the common case.
     digits = 2 if high - low >= 1 else 9
     return lambda rng: min(high, max(low, round(rng.uniform(low, high), digits)))

@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+SMALLEST = 1e-9
+"""Smaller values stand at the end of a logarithmic axis."""
+
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) that enclose both ends."""
-    if not high > low:
+    if high - low <= 1e-9 * max(1.0, abs(low), abs(high)):
         high = low + 1.0
     raw = (high - low) / max(1, about)
     magnitude = 10.0 ** math.floor(math.log10(raw))
@@ -18,6 +21,7 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def log_ticks(low: float, high: float) -> list[float]:
     """1, 2, 5 of every decade (powers of ten alone when there are many) that enclose the values."""
+    low, high = max(low, SMALLEST), max(high, SMALLEST)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     parts = (1,) if last - first > 3 else (1, 2, 5)
     every = [m * 10.0**k for k in range(first, last + 1) for m in parts]
