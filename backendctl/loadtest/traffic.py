@@ -163,6 +163,11 @@ class Traffic:
             self._kill()
             raise BackendctlError("loadtest.invalid", "the traffic source did not start")
 
+    @property
+    def pid(self) -> int | None:
+        """The sending process; None when it is not running."""
+        return None if self._process is None else self._process.pid
+
     def stop(self) -> TrafficReport:
         """Send no more, wait for the answers still due, and give the exact report."""
         process, reader = self._process, self._reader
