@@ -30,9 +30,11 @@ def silent(_line: str) -> None:
 
 
 @contextmanager
-def environment(project: Path, port: int | None = None) -> Iterator[tuple[Layout, LocalFoundation]]:
+def environment(
+    project: Path, everything: bool = True, port: int | None = None
+) -> Iterator[tuple[Layout, LocalFoundation]]:
     layout = Layout(project, "local")
-    foundation = foundation_of(layout, port=port)
+    foundation = foundation_of(layout, everything, port)
     try:
         yield layout, foundation
     finally:
@@ -171,7 +173,7 @@ def test_a_full_disk_is_said_and_the_next_ensure_starts_clean(tmp_path: Path) ->
 def test_a_fixed_port_that_a_stranger_holds_is_refused_by_name(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
-        with environment(tmp_path, port) as (_layout, foundation):
+        with environment(tmp_path, everything=False, port=port) as (_layout, foundation):
             with pytest.raises(BackendctlError) as raised:
                 foundation.ensure(silent)
             assert raised.value.code == "platform.port-taken"
