@@ -25,6 +25,9 @@ class Evidence:
     candidate: int
     stable: int
     """Requests that counted in this step."""
+    candidate_before: int
+    stable_before: int
+    """Requests that counted in the steps before."""
     counted: float
     """Seconds that counted in this step."""
     newest: float | None
@@ -46,6 +49,8 @@ def begin(plan: Plan) -> Evidence:
         tracks=tracks,
         candidate=0,
         stable=0,
+        candidate_before=0,
+        stable_before=0,
         counted=0.0,
         newest=None,
         block_seconds=0.0,
@@ -75,6 +80,8 @@ def begin_step(plan: Plan, evidence: Evidence, step: int, at: float | None = Non
         tracks=tracks,
         candidate=0,
         stable=0,
+        candidate_before=evidence.candidate_before + evidence.candidate,
+        stable_before=evidence.stable_before + evidence.stable,
         counted=0.0,
         newest=None,
         warming=0,

@@ -35,6 +35,9 @@ class Track:
     candidate: int
     stable: int
     """Events that counted in this step."""
+    candidate_before: int
+    stable_before: int
+    """Events that counted in the steps before."""
     fail: tuple[Fail, ...]
     """One entry for each step begun so far."""
     stable_absolute: Logs
@@ -56,6 +59,8 @@ def begin_track(metric: Metric, temper: bool) -> Track:
     return Track(
         candidate=0,
         stable=0,
+        candidate_before=0,
+        stable_before=0,
         fail=(),
         stable_absolute=_rates(metric),
         certify_relative=(),
@@ -75,6 +80,8 @@ def begin_track_step(metric: Metric, track: Track) -> Track:
         track,
         candidate=0,
         stable=0,
+        candidate_before=track.candidate_before + track.candidate,
+        stable_before=track.stable_before + track.stable,
         fail=(*track.fail, Fail(ratios, rates, ratios, rates)),
         certify_relative=(0.0,) * len(default.CERTIFY_RATIOS) if metric.certified else (),
         certify_absolute=(0.0,) * len(default.CERTIFY_MULTIPLES) if metric.certified else (),
@@ -132,7 +139,8 @@ def update_track(
         for part in track.fail
     )
     background = track.background
-    return Track(
+    return replace(
+        track,
         candidate=track.candidate + hits,
         stable=track.stable + stable_hits,
         fail=fail,

@@ -52,27 +52,42 @@ def did(metric: Metric) -> str:
 
 
 def both_arms(plan: Plan, evidence: Evidence, reading: Reading) -> str:
+    """What both arms did in this step."""
     track = reading.track
+    return _arms(plan, reading, track.candidate, evidence.candidate, track.stable, evidence.stable)
+
+
+def _arms(
+    plan: Plan, reading: Reading, hits: int, requests: int, stable_hits: int, stable_requests: int
+) -> str:
     text = (
-        f"candidate {did(reading.metric)} {count(track.candidate)} of "
-        f"{count(evidence.candidate)} requests ({rate(track.candidate, evidence.candidate)})"
+        f"candidate {did(reading.metric)} {count(hits)} of "
+        f"{count(requests)} requests ({rate(hits, requests)})"
     )
     if plan.has_stable:
         text += (
-            f", stable {count(track.stable)} of {count(evidence.stable)} "
-            f"({rate(track.stable, evidence.stable)})"
+            f", stable {count(stable_hits)} of {count(stable_requests)} "
+            f"({rate(stable_hits, stable_requests)})"
         )
     return text
 
 
 def convicted(plan: Plan, evidence: Evidence, worst: Reading, total: float) -> str:
-    against = ""
-    if worst.fail_absolute > worst.fail_relative and worst.metric.limit is not None:
-        against = f", the limit is {100 * worst.metric.limit:g} %"
-    return (
-        f"{both_arms(plan, evidence, worst)}{against}: "
-        f"evidence {number(exp(total))}, limit {number(1.0 / plan.alpha)}"
+    """Counts of the whole rollout, because evidence is kept from step to step."""
+    track = worst.track
+    text = _arms(
+        plan,
+        worst,
+        track.candidate_before + track.candidate,
+        evidence.candidate_before + evidence.candidate,
+        track.stable_before + track.stable,
+        evidence.stable_before + evidence.stable,
     )
+    if evidence.step > 0:
+        text += " since the first step"
+    if worst.fail_absolute > worst.fail_relative and worst.metric.limit is not None:
+        text += f", the limit is {100 * worst.metric.limit:g} %"
+    return f"{text}: evidence {number(exp(total))}, limit {number(1.0 / plan.alpha)}"
 
 
 def unusable(evidence: Evidence) -> str:

@@ -236,6 +236,7 @@ def test_a_regression_that_appears_at_the_last_step_is_not_outweighed_by_good_st
     made, evidence = whole(PLAN, [*good, late])
     assert evidence.step == 2
     assert made.decision is Decision.FAIL
+    assert "since the first step" in made.reason
 
 
 def test_a_burst_on_the_candidate_stops_the_step_up_before_it_convicts() -> None:
