@@ -21,7 +21,8 @@ class Limits:
     p99_s: float | None = None
     """Seconds that 1 % of requests may exceed."""
     stable_p99_s: float | None = None
-    """Stable's own p99 in seconds, frozen before the rollout; judged only against stable."""
+    """Stable's own p99 in seconds, frozen before the rollout; judged only against stable. Where it
+    is under a tenth of `p99_s`, that tenth is used: less is not worth a rollback."""
     max_ratio: float = default.MAX_RATIO
     """Times stable's rate of events from which a release counts as bad; above 1."""
 
@@ -205,7 +206,8 @@ def _metrics(
     if limits.p99_s is not None:
         watched.append((default.SLO_P99, limits.p99_s, 0.01))
     if limits.stable_p99_s is not None and has_stable:
-        watched.append((default.STABLE_P99, limits.stable_p99_s, None))
+        material = default.MATERIAL_LATENCY * (limits.p99_s or 0.0)
+        watched.append((default.STABLE_P99, max(limits.stable_p99_s, material), None))
     shares = {
         name: (weights[name][0] if has_stable else 0.0, weights[name][1])
         for name, _, _ in watched

@@ -46,7 +46,7 @@ def did(metric: Metric) -> str:
     whose = {
         default.SLO_P95: "the SLO's p95",
         default.SLO_P99: "the SLO's p99",
-        default.STABLE_P99: "stable's own p99",
+        default.STABLE_P99: "the bound from stable's own p99",
     }.get(metric.name, metric.name)
     return f"took longer than {whose} ({metric.threshold_s * 1000:g} ms) in"
 

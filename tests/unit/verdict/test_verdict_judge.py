@@ -67,7 +67,9 @@ def test_the_reason_names_the_metric_that_decided_and_both_arms_numbers() -> Non
     ]
     made = judged(PLAN, slow)
     assert made.decision is Decision.FAIL
-    assert made.reason.startswith("candidate took longer than stable's own p99 (800 ms) in 243 of")
+    assert made.reason.startswith(
+        "candidate took longer than the bound from stable's own p99 (800 ms) in 243 of"
+    )
     assert "stable 0 of 25,650 (0 %)" in made.reason
 
 

@@ -82,6 +82,14 @@ def test_the_default_weights_are_kept_when_everything_is_watched() -> None:
     assert weights["stable_p99"] == pytest.approx((0.25, 0.0))
 
 
+def test_a_latency_far_inside_the_promise_is_no_regression() -> None:
+    fast = plan_for(Limits(0.01, p99_s=1.0, stable_p99_s=0.003))
+    assert fast.thresholds["stable_p99"] == pytest.approx(0.1)
+    slow = plan_for(Limits(0.01, p99_s=1.0, stable_p99_s=0.4))
+    assert slow.thresholds["stable_p99"] == 0.4
+    assert plan_for(Limits(0.01, stable_p99_s=0.003)).thresholds["stable_p99"] == 0.003
+
+
 def test_the_speed_limit_follows_short_steps_only() -> None:
     assert plan_for(ALL).speed_limit == 60.0
     assert plan_for(ALL, step_time=8.0, warm_up=2.0).speed_limit == 8.0
