@@ -3,7 +3,7 @@
 import argparse
 
 from backendctl.rollout.verdict import Decision
-from bench.verdict.simulate import Cell, cell, guarded, plain, short, wilson
+from bench.verdict.simulate import Cell, cell, guarded, patient, plain, short, wilson
 from bench.verdict.traces import BAD_TRACES, GOOD_TRACES, SHORT_TRACES
 
 
@@ -26,6 +26,7 @@ def main() -> None:
     parse.add_argument("--rps", type=float, nargs="*", default=[1.0, 10.0, 100.0, 1000.0])
     parse.add_argument("--only", default="", help="part of a trace's name")
     parse.add_argument("--plain", action="store_true", help="without guards")
+    parse.add_argument("--patient", action="store_true", help="a deadline of four hours")
     parse.add_argument("--short", action="store_true", help="steps of 8 s, blocks of 1 s")
     parse.add_argument("--seed", type=int, default=1)
     chosen = parse.parse_args()
@@ -33,7 +34,11 @@ def main() -> None:
         f"{'trace':34} {'rps':>6} {'rolled back %':18} {'promoted %':18} "
         f"{'inconclusive %':18} {'invalid %':18}  median of promoted (good) or rolled back (bad)"
     )
-    make, block = (plain if chosen.plain else guarded), 10.0
+    make, block = guarded, 10.0
+    if chosen.plain:
+        make = plain
+    if chosen.patient:
+        make = patient
     if chosen.short:
         make, block = short, 1.0
     for trace in SHORT_TRACES if chosen.short else (*GOOD_TRACES, *BAD_TRACES):

@@ -50,6 +50,12 @@ def guarded(trace: Trace, rps: float, seed: int) -> Plan:
     return plan_for(LIMITS, rps=rps, reference=reference_from(history(trace, rps, seed)))
 
 
+def patient(trace: Trace, rps: float, seed: int) -> Plan:
+    """The same with a deadline of four hours, which little traffic needs."""
+    reference = reference_from(history(trace, rps, seed))
+    return plan_for(LIMITS, rps=rps, reference=reference, deadline=4 * 3600.0)
+
+
 def short(_trace: Trace, rps: float, _seed: int) -> Plan:
     """Steps of 8 s for synthetic, independent traffic: what a demonstration uses."""
     return plan_for(LIMITS, rps=rps, warm_up=2.0, step_time=8.0, deadline=90.0)
