@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from backendctl.loadtest.compare import Difference
     from backendctl.loadtest.results import LoadTestResult
     from backendctl.loadtest.runner import Progress
-    from backendctl.workflows.loadtest import Plan, Wishes
+    from backendctl.workflows.loadtest import Aim, Plan, Wishes
 
 app = group("Offer twice the expected peak and hold the service to its promises.")
 
@@ -92,8 +92,9 @@ def run(
 
     wishes = _wishes(target, quick, hold, with_, only, locustfile, path, seed)
     opened = environment.open_environment(session.directory, session.environment, changes=True)
-    planned = loadtest.plan(opened, wishes)
-    _confirm(session, planned, confirm)
+    aimed = loadtest.aim(opened, wishes)
+    _confirm(session, aimed, confirm)
+    planned = loadtest.plan(opened, wishes, aimed)
     for note in planned.profile.notes:
         session.line(f"note: {note}")
     with session.step(f"Load test of {planned.environment}") as say:
@@ -125,7 +126,7 @@ def plan(
 
     wishes = _wishes(target, quick, hold, with_, only, locustfile, path, 1)
     opened = environment.open_environment(session.directory, session.environment, changes=False)
-    planned = loadtest.plan(opened, wishes)
+    planned = loadtest.plan(opened, wishes, loadtest.aim(opened, wishes))
     data = {
         "environment": planned.environment,
         "target": planned.target,
@@ -256,17 +257,17 @@ def _usage(option: str, given: str, accepted: str) -> BackendctlError:
     )
 
 
-def _confirm(session: Session, planned: "Plan", given: str | None) -> None:
-    if not planned.needs_confirmation:
+def _confirm(session: Session, aimed: "Aim", given: str | None) -> None:
+    if not aimed.needs_confirmation:
         return
     from backendctl.loadtest.target import host_of, is_this_machine
 
     # A target of one's own choice is confirmed by its host: the environment's name says nothing.
-    elsewhere = planned.environment == "local" and not is_this_machine(planned.target)
-    word = host_of(planned.target) if elsewhere else planned.environment
+    elsewhere = aimed.environment == "local" and not is_this_machine(aimed.target)
+    word = host_of(aimed.target) if elsewhere else aimed.environment
     session.confirm_typed(
-        f"This sends up to {max(s.to_rate for s in planned.profile.stages):,.0f} requests/s for "
-        f"{planned.profile.seconds:.0f} s to {planned.target} ({planned.environment}).",
+        f"This sends up to {max(s.to_rate for s in aimed.profile.stages):,.0f} requests/s for "
+        f"{aimed.profile.seconds:.0f} s to {aimed.target} ({aimed.environment}).",
         word,
         given,
     )

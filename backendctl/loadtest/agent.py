@@ -34,7 +34,7 @@ from locust.util.load_locustfile import load_locustfile
 from backendctl.loadtest.arrivals import share
 from backendctl.loadtest.generator import Generator, GeneratorPlan, Order
 from backendctl.loadtest.measurement import Outcome
-from backendctl.loadtest.processes import LINK_VARIABLE
+from backendctl.loadtest.processes import LINK_VARIABLE, come_first
 from backendctl.shipped import shipped
 
 HOST = "127.0.0.1"
@@ -54,6 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _raise_file_limit()
+    come_first()
     gevent.spawn(_end_with_starter, os.getppid())
     plan = GeneratorPlan.read(options.folder)
     environment = _environment(plan)

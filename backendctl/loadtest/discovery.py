@@ -23,7 +23,8 @@ def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
 
     ready, openapi = spec.service.health.ready, spec.service.openapi
     left_out: Mapping[str, str] = {}
-    with httpx.Client(base_url=target, timeout=PROBE_TIMEOUT) as client:
+    # No proxy from the environment: what is asked must be what the load will reach.
+    with httpx.Client(base_url=target, timeout=PROBE_TIMEOUT, trust_env=False) as client:
         try:
             if spec.loadtest.paths:
                 _status(client, spec.loadtest.paths[0])

@@ -28,6 +28,8 @@ RATE_PER_WORKER = 1000.0
 """Arrivals per second one worker is given. A Python worker's own lag grows beyond about 2,000."""
 USERS_PER_WORKER = 2000
 """Closed-loop users one worker is given; with more, fewer of them think for a shorter time."""
+SLACK = 0.8
+"""Stated users and rate may disagree by this factor before it is worth a note."""
 LONGEST_HOLD = 900.0
 """Seconds; the hold is not lengthened beyond this to collect requests for a verdict."""
 
@@ -234,12 +236,14 @@ def _users(load: Load, slo: Slo, cores: int) -> tuple[int, float, list[str]]:
     """How many closed-loop users, their mean think time, and what to say about them."""
     wanted = math.ceil(FACTOR * load.peak_users)
     notes = []
-    by_little = load.peak_rps * (load.think_time + slo.p95)
-    if not 0.8 <= load.peak_users / by_little <= 1.25:
+    # N = X (Z + R), with R anywhere between nothing and what the SLO allows.
+    fastest = load.peak_users / load.think_time if load.think_time else math.inf
+    slowest = load.peak_users / (load.think_time + slo.p95)
+    if not SLACK * slowest <= load.peak_rps <= fastest / SLACK:
         notes.append(
-            f"{load.peak_users} users who think {load.think_time:g} s make about "
-            f"{load.peak_users / (load.think_time + slo.p95):,.1f} requests/s, not the stated "
-            f"{load.peak_rps:,.1f}: the closed stage offers what the users make"
+            f"{load.peak_users:,} users who think {load.think_time:g} s make {slowest:,.1f} to "
+            f"{fastest:,.1f} requests/s, not the stated {load.peak_rps:,.1f}: the closed stage "
+            "offers what the users make"
         )
     most = USERS_PER_WORKER * cores
     if wanted <= most:

@@ -27,6 +27,8 @@ from urllib.parse import urlsplit
 import gevent
 from gevent.fileobject import FileObject
 
+from backendctl.loadtest.processes import come_first
+
 REPORT_SECONDS = 1.0
 
 
@@ -34,6 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end of standard input ends it
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    come_first()
     commands = FileObject(sys.stdin.buffer, "rb")
     sender = _Sender(json.loads(commands.readline()))
     stop = gevent.spawn(commands.read)

@@ -48,6 +48,17 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """Where the load would go and how much of it; nothing has been sent there yet."""
+
+    target: str
+    environment: str
+    profile: Profile
+    needs_confirmation: bool
+    """Whether it would reach anything but a local environment on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What would be sent where."""
 
@@ -58,39 +69,47 @@ class Plan:
     locustfile: Path | None
     token: Token | None
     needs_confirmation: bool
-    """Whether someone else's machine would get the load."""
 
 
-def plan(opened: Opened, wishes: Wishes) -> Plan:
-    """Work out the test; asks the target what it serves, and sends no load.
-
-    Raises `loadtest.target` if it does not answer, `usage` for a bad URL or locustfile.
-    """
+def aim(opened: Opened, wishes: Wishes) -> Aim:
+    """Work out target and load without sending anything. Raises `usage` for a bad URL."""
     target = checked(wishes.target or opened.platform.router.url)
+    local = opened.environment.platform is PlatformName.LOCAL and is_this_machine(target)
+    return Aim(
+        target=target,
+        environment=opened.environment.name,
+        profile=derive(
+            opened.spec.load,
+            opened.spec.slo,
+            wishes.durations,
+            wishes.extras,
+            seed=wishes.seed,
+            loops=wishes.loops,
+        ),
+        needs_confirmation=not local,
+    )
+
+
+def plan(opened: Opened, wishes: Wishes, aimed: Aim) -> Plan:
+    """Add what to send: asks the target what it serves, and sends no load.
+
+    Raises `loadtest.target` if it does not answer, `usage` for a missing locustfile.
+    """
+    target = aimed.target
     token = _token(opened, target)
     scenario = (
         plain_paths(wishes.paths, "the paths given with --path")
         if wishes.paths
         else scenario_of(target, opened.spec, with_token=token is not None)
     )
-    spec = opened.spec
     return Plan(
         target=target,
-        environment=opened.environment.name,
-        profile=derive(
-            spec.load,
-            spec.slo,
-            wishes.durations,
-            wishes.extras,
-            seed=wishes.seed,
-            loops=wishes.loops,
-        ),
+        environment=aimed.environment,
+        profile=aimed.profile,
         scenario=scenario,
         locustfile=_locustfile(opened, wishes),
         token=token,
-        needs_confirmation=not (
-            opened.environment.platform is PlatformName.LOCAL and is_this_machine(target)
-        ),
+        needs_confirmation=aimed.needs_confirmation,
     )
 
 

@@ -60,9 +60,8 @@ def test_errors_and_closed_connections_are_failures_and_nothing_is_sent_again() 
 
 
 def test_a_stalled_server_does_not_slow_the_traffic_down_and_shows_in_its_latencies() -> None:
-    with http_service(stall_after=100, stall=1.0) as service:
-        with Traffic(service.url, 100) as traffic:
-            send(traffic, 300)
+    with http_service(stall_after=100, stall=1.0) as service, Traffic(service.url, 100) as traffic:
+        send(traffic, 300)
     worst = max(max(s.latencies_ms, default=0) for s in traffic.report.seconds.values())
     assert 900 <= worst <= 1500
     counts = [s.count for s in list(traffic.report.seconds.values())[:-1]]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from backendctl.loadtest.profile import Loop
 from backendctl.loadtest.reports.words import NAMES, headline, milliseconds, plural, quantity
 from backendctl.loadtest.results import HTML_FILE, LoadTestResult
-from backendctl.loadtest.verdict import Result
+from backendctl.loadtest.verdict import Result, lag_limit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +27,7 @@ def show(result: LoadTestResult, console: "Console") -> None:
         console.print(f"  {reason}", markup=False)
     console.print(_promises(result))
     console.print(_stages(result))
+    console.print(_lateness(result))
     operations = _operations(result)
     if operations is not None:
         console.print(operations)
@@ -41,9 +42,9 @@ def _table(title: str, *columns: str):  # type: ignore[no-untyped-def]
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     return table
 
 
@@ -64,7 +65,7 @@ def _promises(result: LoadTestResult):  # type: ignore[no-untyped-def]
 
 
 def _stages(result: LoadTestResult):  # type: ignore[no-untyped-def]
-    columns = ("stage", "load", "seconds", "sent/s", "errors", "p50", "p95", "p99", "sent late p99")
+    columns = ("stage", "load", "seconds", "sent/s", "errors", "p50", "p95", "p99")
     table = _table("Stages", *columns)
     for index, stage in enumerate(result.profile.stages):
         found = result.measurement.stages.get(index)
@@ -87,9 +88,21 @@ def _stages(result: LoadTestResult):  # type: ignore[no-untyped-def]
             f"{found.started / seconds:,.1f}",
             f"{found.errors:,}",
             *quantiles,
-            milliseconds(found.lag.quantile(0.99)) if found.lag.count else "-",
         )
     return table
+
+
+def _lateness(result: LoadTestResult) -> str:
+    """How well the generator kept its schedule; it bounds how far the numbers can be off."""
+    allowed = milliseconds(lag_limit(result.profile.limits))
+    said = [
+        f"{stage.name} {milliseconds(found.lag.quantile(0.99))}"
+        for index, stage in enumerate(result.profile.stages)
+        if stage.judged
+        and (found := result.measurement.stages.get(index)) is not None
+        and found.lag.count
+    ]
+    return f"The generator sent 99 % no later than: {', '.join(said)} (allowed {allowed})."
 
 
 def _operations(result: LoadTestResult):  # type: ignore[no-untyped-def]
