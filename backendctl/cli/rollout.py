@@ -75,7 +75,8 @@ def _status_lines(environment: str, found: "Status") -> "Iterable[str]":
         yield f"last rollout: {done.rollout} ({done.kind}, release {done.candidate}) {done.result}"
         return
     yield headline(found.rollout.rollout, found.state, 0.0)
-    yield f"  {because(found.state)}".rstrip()
+    if because(found.state):
+        yield f"  {because(found.state)}"
     if found.driver_lives and found.driver is not None:
         yield f"  driven by {found.driver.owner}: {found.driver.command}"
     else:
@@ -132,29 +133,16 @@ def history(
 
 
 def _show_history(console: "Console", where: str, listed: "list[Summary]") -> None:
-    from rich.table import Table
-
     if not listed:
         console.print(f"{where} has had no rollout yet.", markup=False)
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("id", "began", "kind", "release", "over", "result", "by", "why"):
-        table.add_column(title, overflow="fold")
     for each in listed:
         result = each.result.value if each.result else ("held" if each.held else each.phase)
-        over = "" if each.stable is None else str(each.stable)
+        over = "the first" if each.stable is None else f"over {each.stable}"
+        line = f"{each.rollout}  {_time(each.began)}  {result:<9} {each.kind}, release "
+        console.print(f"{line}{each.candidate} {over}, by {each.begun_by}", markup=False)
         why = f"promoted on {each.override}'s word" if each.override else each.why
-        table.add_row(
-            each.rollout,
-            _time(each.began),
-            each.kind.value,
-            str(each.candidate),
-            over,
-            result,
-            each.begun_by,
-            why,
-        )
-    console.print(table)
+        if why:
+            console.print(f"      {why}", markup=False)
 
 
 def _show_timeline(console: "Console", found: "Explanation") -> None:
@@ -164,7 +152,8 @@ def _show_timeline(console: "Console", found: "Explanation") -> None:
 
 
 def _timeline_text(line: "Line") -> str:
-    return f"  {_time(line.at)}  {line.what}" + (f": {line.detail}" if line.detail else "")
+    said = "" if line.what == "judged continue" else line.detail  # long, and in the JSON
+    return f"  {_time(line.at)}  {line.what}" + (f": {said}" if said else "")
 
 
 @command(examples=("backendctl rollout explain", "backendctl rollout explain 0007"))
@@ -181,7 +170,7 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
     if found.tail:
         lines += ["The candidate's last lines:", *(f"  | {line}" for line in found.tail)]
     if found.numbers.get("metrics"):
-        lines += ["The numbers of the last judgement:", *_number_lines(found.numbers)]
+        lines += ["The numbers that decided:", *_number_lines(found.numbers)]
     lines += [f"Note: {note}" for note in found.notes]
     lines += [f"next: {line}" for line in found.next]
     data = {
@@ -275,7 +264,8 @@ def answer_of(environment: str, outcome: "Outcome", error: BackendctlError | Non
         "held": "the rollout is held; its weights stay as they are",
         "running": "the rollout goes on",
     }[outcome.result]
-    text = f"{environment}: {said}" + (f": {outcome.reason}" if outcome.reason else "")
+    why = outcome.reason if error is None else ""  # else the error says it
+    text = f"{environment}: {said}" + (f": {why}" if why else "")
     lines = [text, *(f"note: {note}" for note in outcome.notes)]
     if error is None:
         lines += [f"next: {line}" for line in outcome.next]

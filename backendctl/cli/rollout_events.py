@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 def teller(session: Session) -> "Callable[[Event], None]":
     """Tells a session each event in the form that was asked for."""
+    words = Words()
 
     def tell(event: "Event") -> None:
         if session.output is Output.JSONL:
             session.emit(event_name(event), event_data(event))
             return
-        for text in lines_of(event):
+        for text in words.lines_of(event):
             session.line(text)
 
     return tell
@@ -47,47 +48,67 @@ PHASES = {
     "drain": "draining and stopping the former release",
     "abort": "restoring stable",
 }
+PHASES_OF_A_FIRST = {
+    **PHASES,
+    "bake": "watching whether it stays healthy",
+    "drain": "closing the preview route",
+    "abort": "withdrawing it; there is nothing to go back to",
+}
 
 
-def lines_of(event: "Event") -> list[str]:
-    """What a person should read about an event; nothing for those that say nothing new."""
-    from backendctl.rollout import events as e
-    from backendctl.rollout.intents import in_words, weights_in_words
+class Words:
+    """Events as lines for a person; remembers what kind of rollout they are of."""
 
-    match event:
-        case e.Began():
-            return [f"Rollout {event.rollout}: {plan_in_words(event.plan)}"]
-        case e.Forecasted():
-            return [f"  {line}" for line in event.forecast.advice]
-        case e.PhaseChanged() if event.phase in PHASES:
-            return [f"  {PHASES[event.phase]}"]
-        case e.Shifted():
-            return [f"  traffic: {weights_in_words(event.weights)}"]
-        case e.BlockObserved():
-            return [f"    {block_in_words(event)}"]
-        case e.Judged():
-            return [f"  verdict: {event.judgement.decision}: {event.judgement.reason}"]
-        case e.IntentEnded(ok=False):
-            return [f"  failed to {in_words(event.intent)}: {event.message}"]
-        case e.Commanded():
-            return [f"  {event.verb} by {event.by}: {event.reason}"]
-        case e.Held():
-            return [f"  held ({event.hold.kind}): {event.hold.why.message}"]
-        case e.Aborting():
-            return [f"  undoing: {event.why.message}"]
-        case e.Ended():
-            return [f"Rollout {event.rollout}: {event.result}", *(f"  {n}" for n in event.notes)]
-        case _:
-            return []
+    def __init__(self) -> None:
+        self._phases = PHASES
+
+    def phase(self, phase: str) -> str:
+        """What a phase does; empty for one that says nothing new."""
+        return self._phases.get(phase, "")
+
+    def lines_of(self, event: "Event") -> list[str]:
+        """What a person should read about an event; nothing for those that say nothing new."""
+        from backendctl.rollout import events as e
+        from backendctl.rollout.intents import in_words, weights_in_words
+
+        match event:
+            case e.Began():
+                self._phases = PHASES if event.plan.stable is not None else PHASES_OF_A_FIRST
+                return [f"Rollout {event.rollout}: {plan_in_words(event.plan)}"]
+            case e.Forecasted():
+                return [f"  {line}" for line in event.forecast.advice]
+            case e.PhaseChanged():
+                said = self.phase(event.phase)
+                return [f"  {said}"] if said else []
+            case e.Shifted():
+                return [f"  traffic: {weights_in_words(event.weights)}"]
+            case e.BlockObserved():
+                return [f"    {block_in_words(event)}"]
+            case e.Judged() if event.judgement.decision != "continue":
+                return [f"  verdict: {event.judgement.decision}: {event.judgement.reason}"]
+            case e.IntentEnded(ok=False):
+                return [f"  could not {in_words(event.intent)}: {event.message}"]
+            case e.Commanded():
+                return [f"  {event.verb} by {event.by}: {event.reason}"]
+            case e.Held():
+                return [f"  held ({event.hold.kind}): {event.hold.why.message}"]
+            case e.Aborting():
+                return [f"  undoing: {event.why.message}"]
+            case e.Ended():
+                notes = [f"  note: {note}" for note in event.notes]
+                return [*notes, f"Rollout {event.rollout}: {event.result}"]
+            case _:
+                return []
 
 
 def plan_in_words(plan: "RolloutPlan") -> str:
     """`canary of release 4 over 3, 5/25/50 %, then 300 s of bake`."""
-    over = f" over {plan.stable}" if plan.stable is not None else ""
-    text = f"{plan.kind} of release {plan.candidate}{over}"
+    text = f"{plan.kind} of release {plan.candidate} over {plan.stable}"
+    if plan.stable is None:
+        text = f"release {plan.candidate}, the first"
     if plan.steps:
         text += f", {'/'.join(str(s) for s in plan.steps)} %"
-    if plan.bake:
+    if plan.bake and plan.stable is not None:
         text += f", then {plan.bake:g} s of bake"
     return text
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from backendctl.cli.contract import Output, Session
-from backendctl.cli.rollout_events import PHASES, lines_of, plan_in_words, teller
+from backendctl.cli.rollout_events import Words, plan_in_words, teller
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,6 +40,7 @@ class Picture:
         self._weights = ""
         self._judgement: Judgement | None = None
         self._arms = {"candidate": [0, 0], "stable": [0, 0]}
+        self._words = Words()
         self._recent: deque[str] = deque(maxlen=RECENT)
 
     def take(self, event: "Event") -> None:
@@ -49,19 +50,20 @@ class Picture:
 
         match event:
             case e.Began():
+                self._words.lines_of(event)
                 self._title = f"Rollout {event.rollout}: {plan_in_words(event.plan)}"
             case e.PhaseChanged():
-                self._phase = PHASES.get(event.phase, str(event.phase))
+                self._phase = self._words.phase(event.phase) or event.phase
             case e.Shifted():
                 self._weights = weights_in_words(event.weights)
                 self._arms = {"candidate": [0, 0], "stable": [0, 0]}
-                self._recent.extend(lines_of(event))
+                self._recent.extend(self._words.lines_of(event))
             case e.BlockObserved():
                 self._add("candidate", event.block.candidate)
                 self._add("stable", event.block.stable)
                 self._judgement = event.judgement
             case _:
-                self._recent.extend(lines_of(event))
+                self._recent.extend(self._words.lines_of(event))
 
     def _add(self, name: str, arm: "ArmBlock | None") -> None:
         if arm is not None:

@@ -41,7 +41,7 @@ class Explanation:
     headline: str
     because: str
     numbers: Mapping[str, Any]
-    """Those of the last judgement; empty when nothing was judged."""
+    """Those of the judgement that decided; empty when nothing was judged."""
     tail: tuple[str, ...]
     """The candidate's last log lines when it failed."""
     timeline: tuple[Line, ...]
@@ -58,7 +58,7 @@ def explain(rollout: str, records: Iterable[Record], judge: Judge) -> Explanatio
         rollout=rollout,
         headline=headline(rollout, state, transitions[-1].at - transitions[0].at),
         because=because(state),
-        numbers=state.judgement.numbers if state.judgement is not None else {},
+        numbers=_decisive(state),
         tail=why.tail if why is not None else (),
         timeline=tuple(timeline(rollout, transitions)),
         notes=state.notes,
@@ -66,11 +66,18 @@ def explain(rollout: str, records: Iterable[Record], judge: Judge) -> Explanatio
     )
 
 
+def _decisive(state: State) -> Mapping[str, Any]:
+    promoted = state.result is Result.PROMOTED and state.passed is not None
+    judgement = state.passed if promoted else state.judgement
+    return judgement.numbers if judgement is not None else {}
+
+
 def headline(rollout: str, state: State, seconds: float) -> str:
     """What became of it, in one sentence."""
     plan = state.plan
-    name = f"Rollout {rollout} ({plan.kind}, release {plan.candidate}"
-    name += f" over {plan.stable})" if plan.stable is not None else ", the first)"
+    name = f"Rollout {rollout} ({plan.kind}, release {plan.candidate} over {plan.stable})"
+    if plan.stable is None:
+        name = f"Rollout {rollout} (release {plan.candidate}, the first)"
     if state.result is Result.PROMOTED:
         how = " without a verdict, on a person's word" if state.override is not None else ""
         return f"{name} was promoted{how} after {_duration(seconds)}."
@@ -104,7 +111,7 @@ def because(state: State) -> str:
             "It started, answered the test requests and stayed healthy. "
             "There is nothing to compare a first release with, and nothing to go back to."
         )
-    return state.judgement.reason if state.judgement is not None else ""
+    return state.passed.reason if state.passed is not None else ""
 
 
 def next_commands(state: State) -> tuple[str, ...]:
@@ -142,7 +149,7 @@ def _line(event: Event) -> Line | None:
         case Judged(at=at, judgement=judgement):
             return Line(at, f"judged {judgement.decision}", judgement.reason, judgement.numbers)
         case IntentEnded(at=at, ok=False) as failed:
-            return Line(at, f"failed to {in_words(failed.intent)}", failed.message)
+            return Line(at, f"could not {in_words(failed.intent)}", failed.message)
         case Commanded(at=at, verb=verb, by=by, reason=reason):
             return Line(at, f"{verb} by {by}", reason)
         case Held(at=at, hold=hold):

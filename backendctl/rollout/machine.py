@@ -250,6 +250,7 @@ def _measured(state: State, measured: Measured, now: float, judge: Judge) -> Sta
 
 def _after_step_block(state: State, decision: str, now: float) -> State:
     if decision == "pass" and not state.blind:
+        state = replace(state, passed=state.judgement)
         if state.stage + 1 < len(state.plan.steps):
             return _proceed(replace(state, stage=state.stage + 1), Phase.STEP, now)
         return _proceed(state, Phase.PROMOTE, now)
@@ -264,6 +265,7 @@ def _after_bake_block(state: State, decision: str, now: float) -> State:
     good = decision == "pass" or (certified and decision != "invalid")
     measured = state.baked_requests > 0 and not state.blind
     if good and measured and now - state.entered >= state.plan.bake:
+        state = replace(state, passed=state.passed if certified else state.judgement)
         return _enter(state, Phase.DRAIN, now)
     return _unless_late(state, decision, now)
 

@@ -154,6 +154,8 @@ class State:
     judged_stage: int = -1
     """The stage for which the evidence was last begun."""
     judgement: Judgement | None = None
+    passed: Judgement | None = None
+    """The last judgement that let the candidate go on."""
     blind: str = ""
     """Why the last block's numbers are not whole; empty when they are."""
     baked_requests: int = 0

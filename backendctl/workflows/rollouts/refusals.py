@@ -53,14 +53,17 @@ def driver_dead(rollout: str, state: State | None) -> BackendctlError:
     )
 
 
-def unjudgeable(ahead: Forecast, baseline: Baseline) -> BackendctlError:
+def unjudgeable(platform: Platform, ahead: Forecast, baseline: Baseline) -> BackendctlError:
+    """Traffic is too low for a verdict; said before anything was changed."""
     cause = "; ".join(ahead.advice)
     if baseline.problem:
         cause = f"the present traffic could not be measured ({baseline.problem}); {cause}"
+    local = ("backendctl deploy --traffic 100/s",) if platform.name == "local" else ()
+    other = ("backendctl deploy --strategy blue-green",) if baseline.rps > 0 else ()
     return BackendctlError(
         "rollout.unjudgeable",
         f"at {baseline.rps:.2g} requests per second no verdict is possible before the deadline",
         cause=cause,
         state="nothing was changed",
-        next=("backendctl deploy --strategy blue-green", "backendctl rollout history"),
+        next=(*local, *other, "backendctl status"),
     )

@@ -65,7 +65,7 @@ def run_rollout(
     if ahead is not None:
         on_event(Forecasted(means.clock.now(), rollout, baseline.rps, ahead))
         if not ahead.possible and override is None:
-            raise unjudgeable(ahead, baseline)
+            raise unjudgeable(platform, ahead, baseline)
     driver = make_driver(platform, lease, rollout, on_event, means)
     driver.begin(plan)
     if override is not None:

@@ -438,6 +438,17 @@ def test_a_stuck_abort_is_tried_again_on_takeover() -> None:
     assert state.result is Result.RESTORED
 
 
+@pytest.mark.parametrize("verb", ["abort", "promote"])
+def test_a_takeover_does_the_pending_intent_anew_and_no_longer_hears_the_old_driver(
+    verb: str,
+) -> None:
+    state = observe(canary_at_a_step(), Command(verb, "bob", "why"))
+    old = state.serial
+    state, intents = machine.step(state, TakenOver("bob", "go-on"), 1000.0, SaysNext())
+    assert intents == state.queue[:1]
+    assert observe(state, Outcome(old, True, condition=Condition.READY)) == state
+
+
 @pytest.mark.parametrize("hold", [True, False])
 def test_no_verdict_by_the_deadline_follows_the_policy(hold: bool) -> None:
     plan = plan_of(Kind.CANARY, hold=hold)

@@ -77,6 +77,7 @@ def test_a_good_canary_is_promoted_step_by_step(fake: Fake, desk: Desk) -> None:
         {1: 50, 2: 50},
         {2: 100},
     ]
+    assert "shown to be" in outcome.reason
     assert_clean(fake, 2)
     full = next(e.at for e in desk.events if isinstance(e, Shifted) and e.weights == {2: 100})
     drained = next(e.at for e in desk.events if isinstance(e, PhaseChanged) and e.phase == "drain")
