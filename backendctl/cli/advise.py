@@ -65,7 +65,7 @@ def _render(console: "Console", advice: "Advice", verbose: bool) -> None:
         if each.topic != section:
             section = each.topic
             console.print(Text(f"\n{section}", style="bold"))
-        console.print(Padding(Text(f"{each.name}: {each.result}"), (0, 0, 0, 2)))
+        _paragraph(console, f"{each.name}: {each.result}")
         rows = Table.grid(padding=(0, 1))
         rows.add_column(style="dim", no_wrap=True)
         rows.add_column(overflow="fold")
@@ -80,4 +80,16 @@ def _render(console: "Console", advice: "Advice", verbose: bool) -> None:
     if assumed:
         console.print(Text("\nNot stated in backend.toml, so derived or assumed", style="bold"))
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(assumed.items()))
-        console.print(Padding(Text(listed), (0, 0, 0, 2)))
+        _paragraph(console, listed)
+
+
+def _paragraph(console: "Console", text: str) -> None:
+    """Indented text that is wrapped also where the console itself does not wrap."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid()
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(text))
+    console.print(Padding(grid, (0, 0, 0, 2)))

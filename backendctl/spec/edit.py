@@ -10,11 +10,11 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.spec.load import FILE, find_project, parse, read_spec
 from backendctl.spec.model import Spec
+from backendctl.spec.positions import find_positions
 from backendctl.spec.splice import Key, SpliceError, Value, with_table, with_value, without_value
 
 
@@ -23,19 +23,21 @@ def key_of(text: str) -> Key:
 
     Raises BackendctlError `usage`.
     """
+    line = f"{text} = 0"
     try:
-        inside: Any = tomllib.loads(f"{text} = 0")
-    except tomllib.TOMLDecodeError as error:
+        tomllib.loads(line)
+        pairs = find_positions(line).pairs
+    except tomllib.TOMLDecodeError:
+        pairs = {}
+    # The text is a key only if what follows it is the value of the only pair there is.
+    if [pair.value for pair in pairs.values()] != [len(line) - 1]:
         raise BackendctlError(
             "usage",
             f"{text!r} is not a key",
             cause="accepted: names with dots between them, such as slo.p95",
-        ) from error
-    parts = []
-    while isinstance(inside, dict):
-        ((part, inside),) = inside.items()
-        parts.append(part)
-    return tuple(parts)
+        )
+    (key,) = pairs
+    return tuple(str(part) for part in key)
 
 
 def set_value(project: Path, key: str, value: Value) -> Spec:

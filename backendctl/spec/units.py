@@ -103,20 +103,13 @@ def _plain(value: Decimal) -> str:
 
 
 def _render_duration(seconds: float) -> str:
-    exact = Decimal(repr(seconds))
+    exact = Decimal(repr(float(seconds)))
     if exact == 0:
         return "0s"
-    for name in ("w", "d", "h", "m"):
-        if exact % _SECONDS[name] == 0:
-            return f"{_plain(exact / _SECONDS[name])}{name}"
     if exact >= 60 and exact == exact.to_integral_value():
         return _compound(exact)
-    for name in ("s", "ms"):
-        if exact % _SECONDS[name] == 0:
-            return f"{_plain(exact / _SECONDS[name])}{name}"
-    return (
-        f"{_plain(exact / _SECONDS['us'])}us" if exact < Decimal("0.001") else f"{_plain(exact)}s"
-    )
+    unit = "us" if exact < _SECONDS["ms"] else "ms" if exact < 1 else "s"
+    return f"{_plain(exact / _SECONDS[unit])}{unit}"
 
 
 def _compound(seconds: Decimal) -> str:
