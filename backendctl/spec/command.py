@@ -21,7 +21,7 @@ _INSTEAD = {
     ">>": _OUTPUT,
     "<": "let the program open the file itself, named by an argument",
 }
-_ONE_COMMAND = f"one command with its arguments, such as {EXAMPLE}"
+ONE_COMMAND = f"one command with its arguments, such as {EXAMPLE}"
 
 # What a shell would see: quoted stretches and escapes first, so that operators inside them pass.
 _TOKEN = re.compile(
@@ -45,9 +45,9 @@ def parse_command(line: str) -> tuple[str, ...]:
     try:
         argv = shlex.split(line)
     except ValueError as error:
-        raise CommandError("a quotation mark or backslash is not closed", _ONE_COMMAND) from error
+        raise CommandError("a quotation mark or backslash is not closed", ONE_COMMAND) from error
     if not argv:
-        raise CommandError("the command is empty", _ONE_COMMAND)
+        raise CommandError("the command is empty", ONE_COMMAND)
     operator = _operator(line)
     if operator:
         raise CommandError(

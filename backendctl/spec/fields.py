@@ -9,12 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from backendctl.spec import units
-from backendctl.spec.command import CommandError, parse_command
+from backendctl.spec.command import ONE_COMMAND, CommandError, parse_command
 
 FROM_FILE = "from_file"
 """Key of the validation context: values are as people write them, not as they are held."""
@@ -56,7 +62,7 @@ class Written:
             number.setdefault("maximum", self.unit.most)
         return {"anyOf": [text, number]}
 
-    def _parse(self, value: object, info: core_schema.ValidationInfo[Any]) -> object:
+    def _parse(self, value: object, info: ValidationInfo) -> object:
         try:
             if isinstance(value, str) or (info.context or {}).get(FROM_FILE):
                 return self.unit.parse(value)
@@ -88,8 +94,10 @@ class Form:
         return value
 
 
-def _command(value: object) -> object:
+def _command(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
+        if (info.context or {}).get(FROM_FILE):
+            raise refused("not one line of text", ONE_COMMAND)
         return value
     try:
         return parse_command(value)

@@ -72,7 +72,7 @@ def written(value: object) -> str:
 
 def did_you_mean(word: object, known: Mapping[str, Any] | list[str]) -> str:
     """The nearest accepted word as a question, or nothing."""
-    near = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.55)
+    near = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.5)
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
@@ -119,6 +119,7 @@ _EXPECTED = {
     "frozen_set_type": "a list in square brackets",
     "model_type": "a table",
     "mapping_type": "a table",
+    "dict_type": "a table",
     "float_type": "a number such as 2.0",
     "int_type": "a whole number",
 }

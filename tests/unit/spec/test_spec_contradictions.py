@@ -1,0 +1,211 @@
+"""Promises that cannot hold together are refused, and those at the boundary are not."""
+
+import pytest
+
+from backendctl.errors import BackendctlError
+from backendctl.spec.contradictions import RULES
+from backendctl.spec.load import read_spec
+from backendctl.spec.model import Spec
+
+BASE = """\
+[service]
+name = "shop"
+start = "uvicorn app:app"
+"""
+LOAD = "[load]\npeak_rps = 50\n"
+DATABASE = "[data]\nengine = 'postgresql'\n"
+
+
+def read(text: str) -> Spec:
+    return read_spec((BASE + text).encode(), "backend.toml")
+
+
+# Rule, what is refused, the lines both sides stand on, a word of the message, what is accepted.
+CASES = [
+    (
+        "peak_that_no_rate_explains",
+        "[load]\npeak_rps = 50\npeak_users = 10\nthink_time = '5s'",
+        (5, 6, 7),
+        "a peak that no rate explains: 10 users",
+        "[load]\npeak_rps = 50\npeak_users = 250\nthink_time = '5s'",
+    ),
+    (
+        "peak_that_no_rate_explains",
+        "[load]\npeak_rps = 1\npeak_users = 1801",
+        (5, 6),
+        "every 1801 s each",
+        "[load]\npeak_rps = 1\npeak_users = 1800",
+    ),
+    (
+        "peak_that_no_rate_explains",
+        "[load]\npeak_rps = 1001\npeak_users = 1",
+        (5, 6),
+        "a peak that no rate explains",
+        "[load]\npeak_rps = 1000\npeak_users = 1",
+    ),
+    (
+        "sustained_over_peak",
+        "[load]\npeak_users = 10\nsustained_users = 11",
+        (6, 5),
+        "11 sustained users",
+        "[load]\npeak_users = 10\nsustained_users = 10",
+    ),
+    (
+        "more_at_once_than_in_a_month",
+        "[load]\npeak_users = 101\n[product]\nmonthly_users = 100",
+        (7, 5),
+        "more than the 100",
+        "[load]\npeak_users = 100\n[product]\nmonthly_users = 100",
+    ),
+    (
+        "p95_over_p99",
+        LOAD + "[slo]\np95 = '301ms'\np99 = '300ms'",
+        (7, 8),
+        "p95 of 301ms is slower than p99 of 300ms",
+        LOAD + "[slo]\np95 = '300ms'\np99 = '300ms'",
+    ),
+    (
+        "error_rate_over_availability",
+        LOAD + "[slo]\nerror_rate = '1.5%'\navailability = '99.9%'",
+        (7, 8),
+        "15 times too fast",
+        LOAD + "[slo]\nerror_rate = '1.44%'\navailability = '99.9%'",
+    ),
+    (
+        "rpo_the_backups_cannot_meet",
+        LOAD + DATABASE + "[recovery]\nrpo = '299s'",
+        (9,),
+        "data.replicas by default",
+        LOAD + DATABASE + "[recovery]\nrpo = '5m'",
+    ),
+    (
+        "rpo_the_backups_cannot_meet",
+        LOAD + DATABASE + "replicas = 1\n[recovery]\nrpo = '999ms'",
+        (10,),
+        "only a synchronous copy",
+        LOAD + DATABASE + "replicas = 1\n[recovery]\nrpo = '1s'",
+    ),
+    (
+        "on_call_with_nobody",
+        LOAD + "[team]\non_call = true",
+        (7,),
+        "nobody is named",
+        LOAD + "[team]\non_call = true\n[on_call]\nprimary = 'x@example.com'",
+    ),
+    (
+        "region_outside_residency",
+        LOAD + "[service.health]\n[environments.prod]\nplatform = 'aws'\nregion = 'us-east-1'\n",
+        (10, 4),
+        'data must stay in "eu"',
+        LOAD + "[environments.prod]\nplatform = 'aws'\nregion = 'eu-west-1'\n",
+    ),
+    (
+        "gdpr_outside_the_union",
+        LOAD,
+        (1,),
+        "Chapter V",
+        LOAD + "[product]\ntransfer_basis = 'scc'",
+    ),
+    (
+        "migration_without_database",
+        "migrate = 'alembic upgrade head'\n" + LOAD,
+        (4,),
+        "no database",
+        "migrate = 'alembic upgrade head'\n" + LOAD + DATABASE,
+    ),
+    (
+        "database_settings_without_database",
+        LOAD + "[data]\nreplicas = 1",
+        (7,),
+        "no database",
+        LOAD + DATABASE + "replicas = 1",
+    ),
+    (
+        "lifetimes_without_cache",
+        LOAD + "[cache]\nttls = { a = '5s' }",
+        (7,),
+        "no cache",
+        LOAD + "[cache]\nengine = 'valkey'\nttls = { a = '5s' }",
+    ),
+    (
+        "audience_without_issuer",
+        LOAD + "[auth]\nissuer = 'https://x.example'",
+        (7,),
+        "made for somebody else",
+        LOAD + "[auth]\nissuer = 'https://x.example'\naudience = 'shop'",
+    ),
+    (
+        "steps_not_rising",
+        LOAD + "[rollout]\nsteps = [10, 10, 50]",
+        (7,),
+        "do not rise",
+        LOAD + "[rollout]\nsteps = [1, 99]",
+    ),
+    (
+        "steps_of_a_switch",
+        LOAD + "[rollout]\nsteps = [10]\nstrategy = 'blue-green'",
+        (7, 8),
+        "has no steps",
+        LOAD + "[rollout]\nstrategy = 'blue-green'",
+    ),
+    (
+        "step_longer_than_its_deadline",
+        LOAD + "[rollout]\ndeadline = '89s'",
+        (7,),
+        "at least 1m30s",
+        LOAD + "[rollout]\ndeadline = '90s'",
+    ),
+    (
+        "more_processes_than_connections",
+        LOAD + DATABASE + "max_connections = 29\n[environments.prod]\nreplicas = 5",
+        (8, 10),
+        "max_connections of at least 30",
+        LOAD + DATABASE + "max_connections = 30\n[environments.prod]\nreplicas = 5",
+    ),
+]
+BEFORE = {
+    "region_outside_residency": ("", "residency = 'eu'\n"),
+    "gdpr_outside_the_union": ("compliance = ['gdpr']\n", "residency = 'us'\n"),
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "lines", "word", "accepted"),
+    CASES,
+    ids=[f"{c[0]}-{i}" for i, c in enumerate(CASES)],
+)
+def test_a_contradiction_names_both_lines(
+    rule: str, text: str, lines: tuple[int, ...], word: str, accepted: str
+) -> None:
+    top, after = BEFORE.get(rule, ("", ""))
+    with pytest.raises(BackendctlError) as refused:
+        read_spec(f"{top}{BASE}{after}{text}\n".encode(), "backend.toml")
+    error = refused.value
+    assert error.code == "spec.contradiction", error.message
+    assert len(error.data["problems"]) == 1, error.message
+    assert word in error.message
+    problem = error.data["problems"][0]
+    if rule == "gdpr_outside_the_union":
+        lines = (5, 1)
+    assert problem["line"] == lines[0]
+    for other in lines[1:]:
+        assert f"on line {other}" in problem["message"]
+    read_spec(f"{top}{BASE}{after}{accepted}\n".encode(), "backend.toml")
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {case[0] for case in CASES} == {rule.__name__ for rule in RULES}
+
+
+def test_the_defaults_contradict_nothing_for_any_database_or_cache() -> None:
+    for engine in ("none", "postgresql"):
+        for cache in ("none", "valkey"):
+            read(LOAD + f"[data]\nengine = '{engine}'\n[cache]\nengine = '{cache}'\n")
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["p95 = '3s'", "p99 = '80ms'", "availability = '99.999%'", "availability = '90%'"],
+)
+def test_what_is_derived_never_contradicts_what_is_stated(stated: str) -> None:
+    read(LOAD + f"[slo]\n{stated}\n")
