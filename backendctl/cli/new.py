@@ -45,6 +45,7 @@ def new(
     from backendctl.scaffold.given import read_given
     from backendctl.scaffold.history import History, begin_history
     from backendctl.scaffold.new import create_service
+    from backendctl.scaffold.place import refuse_unless_free
     from backendctl.scaffold.questions import NEW_QUESTIONS, resolve, slug
 
     given = read_given(answers, settings or ())
@@ -53,6 +54,7 @@ def new(
             "usage", "which folder is the service to be made in?", next=("backendctl new shop",)
         )
     target = (session.directory / (folder or Path(str(given.values["name"])))).resolve()
+    refuse_unless_free(target, merge=merge)  # before anybody answers questions for nothing
     found, assumed = resolve(
         NEW_QUESTIONS,
         {"name": slug(target.name) or "service", **given.values},

@@ -74,7 +74,24 @@ def survey(folder: Path, start: str | None) -> Survey:
         "cache": found.cache,
         "paths": _paths(found),
     }
-    return Survey(found.kind.value, {k: f for k, f in facts.items() if f}, found.remarks)
+    facts, remarks = _with_a_database_or_without_migration(facts, found.remarks)
+    return Survey(found.kind.value, {k: f for k, f in facts.items() if f}, remarks)
+
+
+def _with_a_database_or_without_migration(
+    facts: dict[str, Found | None], remarks: tuple[Remark, ...]
+) -> tuple[dict[str, Found | None], tuple[Remark, ...]]:
+    """A migration needs a database that the platform runs, or it would run against nothing."""
+    migrate = facts["migrate"]
+    if migrate is None or facts["database"] is not None:
+        return facts, remarks
+    text = (
+        f"no PostgreSQL driver is a dependency, so {migrate.value!r} was left out; where the "
+        'service does use PostgreSQL, run init with --set database=postgresql --set "migrate='
+        f'{migrate.value}"'
+    )
+    remark = Remark(text, migrate.file, migrate.line)
+    return {**facts, "migrate": None}, (*remarks, remark)
 
 
 def write_spec(folder: Path, surveyed: Survey, answers: Answers) -> str:

@@ -30,23 +30,23 @@ def place(folder: Path, files: Files, *, merge: bool = False) -> Placed:
     as it was before.
     """
     with _explained(folder):
-        if not folder.exists():
-            return _as_new_folder(folder, files)
-        if not folder.is_dir():
-            raise BackendctlError(
-                "scaffold.not-empty", f"{folder} is a file, not a folder", state=UNTOUCHED
-            )
-        if not merge:
-            _refuse_unless_empty(folder)
-        return _into(folder, files)
+        refuse_unless_free(folder, merge=merge)
+        return _into(folder, files) if folder.exists() else _as_new_folder(folder, files)
 
 
 UNTOUCHED = "nothing was written"
 
 
-def _refuse_unless_empty(folder: Path) -> None:
+def refuse_unless_free(folder: Path, *, merge: bool = False) -> None:
+    """Raises `scaffold.not-empty` unless the folder is absent or empty, or may be merged into."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BackendctlError(
+            "scaffold.not-empty", f"{folder} is a file, not a folder", state=UNTOUCHED
+        )
     there = sorted(path.name for path in folder.iterdir())
-    if not there:
+    if merge or not there:
         return
     shown = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")
     raise BackendctlError(

@@ -88,10 +88,10 @@ def _environment() -> Any:
 
 def _toml_string(text: str) -> str:
     """A TOML string, in the quotes that need no escapes if there are such."""
-    import json
+    import tomlkit
 
     literal = text.isprintable() and "'" not in text and ('"' in text or "\\" in text)
-    return f"'{text}'" if literal else json.dumps(text, ensure_ascii=False)
+    return tomlkit.string(text, literal=literal).as_string()
 
 
 def _sort_lines(block: str) -> str:

@@ -104,22 +104,42 @@ def test_the_record_holds_the_answers_and_a_pristine_copy(tmp_path: Path) -> Non
     assert kept == (record / "answers.toml").read_text()
 
 
-def test_git_gets_a_first_commit_only_where_there_is_no_repository_yet(tmp_path: Path) -> None:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
-    os.environ.setdefault("GIT_CONFIG_NOSYSTEM", "1")
-    body = answer_of(new(tmp_path, "shop", "--yes", "--output", "json"))
-    data = body["data"]
+NOBODY = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
+          "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly",
+          "GIT_CONFIG_VALUE_0": "true"}  # fmt: skip
+SOMEBODY = {f"GIT_{who}_{what}": "a@localhost" for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")}  # fmt: skip
+
+
+def test_git_gets_a_first_commit_of_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**NOBODY, **SOMEBODY}.items():
+        monkeypatch.setenv(name, value)
+    assert git_of(new(tmp_path, "shop", "--yes", "--output", "json")) == (True, True, "")
+    assert run(["git", "status", "--porcelain"], tmp_path / "shop") == ""
+    inside = git_of(new(tmp_path / "shop", "inner", "--yes", "--output", "json"))
+    assert inside == (False, False, "the folder is in a repository already")
+
+
+def test_without_a_name_to_commit_under_the_service_is_made_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
+    for name in SOMEBODY:
+        monkeypatch.delenv(name, raising=False)
+    repository, commit, reason = git_of(new(tmp_path, "shop", "--yes", "--output", "json"))
+    assert (repository, commit) == (True, False)
+    assert reason.startswith("git commit: ")
+
+
+def git_of(result: subprocess.CompletedProcess[str]) -> tuple[bool, bool, str]:
+    assert result.returncode == 0, result.stderr
+    data = answer_of(result)["data"]
     assert isinstance(data, dict)
-    assert data["git"]["repository"] is True
-    inside = answer_of(new(tmp_path / "shop", "inner", "--yes", "--output", "json"))
-    data = inside["data"]
-    assert isinstance(data, dict)
-    assert data["git"] == {
-        "repository": False,
-        "commit": False,
-        "reason": "the folder is in a repository already",
-    }
-    run(["git", *identity, "add", "--all"], tmp_path / "shop")
+    git = data["git"]
+    return git["repository"], git["commit"], git["reason"]
 
 
 def test_without_a_terminal_nothing_is_asked_and_nothing_is_written(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ SERVERS = {
         set=((("--host", "-h"), "127.0.0.1"), (("--port", "-p"), "$PORT")), drop=("--reload",)
     ),
 }
+RUNNER = re.compile(r"^(poetry|pipenv|uv|pdm|rye|hatch) run (?!-)")
+"""Finds an environment of its own; the platform has made one, and it is active."""
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 RUN_BY_ENVIRONMENT = frozenset({"node", "npm", "pnpm", "yarn", "bun", "npx"})
 """Programs whose service reads PORT itself."""
@@ -82,7 +84,7 @@ class StartCommand:
 def listening(line: str) -> StartCommand:
     """`line` as it was written by people, made to listen on 127.0.0.1:$PORT where we know how."""
     line = re.sub(r"\$\{PORT(:?[-=][^}]*)?\}|\"\$PORT\"", "$PORT", line.strip())
-    line = line.removeprefix("exec ")
+    line = RUNNER.sub("", line.removeprefix("exec "))
     try:
         words = shlex.split(line)
     except ValueError:

@@ -28,7 +28,7 @@ GUNICORN = "--bind 127.0.0.1:$PORT --graceful-timeout 25 --keep-alive 75"
             "--timeout-graceful-shutdown 25",
         ),
         ("python -m uvicorn a:b --port ${PORT:-8000}", f"python -m uvicorn a:b {UVICORN}"),
-        ("poetry run uvicorn a:b", f"poetry run uvicorn a:b {UVICORN}"),
+        ("poetry run uvicorn a:b", f"uvicorn a:b {UVICORN}"),
         ("/srv/venv/bin/uvicorn a:b", f"/srv/venv/bin/uvicorn a:b {UVICORN}"),
         ("exec gunicorn shop.wsgi -b 0.0.0.0:8000", f"gunicorn shop.wsgi {GUNICORN}"),
         ("gunicorn shop.wsgi -b:8000 --daemon", f"gunicorn shop.wsgi {GUNICORN}"),
