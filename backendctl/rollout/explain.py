@@ -67,8 +67,12 @@ def explain(rollout: str, records: Iterable[Record], judge: Judge) -> Explanatio
 
 
 def _decisive(state: State) -> Mapping[str, Any]:
-    promoted = state.result is Result.PROMOTED and state.passed is not None
-    judgement = state.passed if promoted else state.judgement
+    if state.result is Result.PROMOTED:
+        judgement = state.passed
+    else:
+        why = state.hold.why if state.hold is not None else state.why
+        by_numbers = why is None or why.code in ("verdict", "deadline")
+        judgement = state.judgement if by_numbers else None
     return judgement.numbers if judgement is not None else {}
 
 
