@@ -1,7 +1,7 @@
 """`backendctl loadtest run | plan | report | compare`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -92,9 +92,8 @@ def run(
 
     wishes = _wishes(target, quick, hold, with_, only, locustfile, path, seed)
     opened = environment.open_environment(session.directory, session.environment, changes=True)
-    aimed = loadtest.aim(opened, wishes)
-    _confirm(session, aimed, confirm)
-    planned = loadtest.plan(opened, wishes, aimed)
+    _confirm(session, loadtest.aim(opened, wishes), confirm)
+    planned = loadtest.plan(opened, wishes)
     for note in planned.profile.notes:
         session.line(f"note: {note}")
     with session.step(f"Load test of {planned.environment}") as say:
@@ -126,7 +125,7 @@ def plan(
 
     wishes = _wishes(target, quick, hold, with_, only, locustfile, path, 1)
     opened = environment.open_environment(session.directory, session.environment, changes=False)
-    planned = loadtest.plan(opened, wishes, loadtest.aim(opened, wishes))
+    planned = loadtest.plan(opened, wishes)
     data = {
         "environment": planned.environment,
         "target": planned.target,
@@ -365,15 +364,22 @@ def _show_differences(
     from rich import box
     from rich.table import Table
 
-    from backendctl.loadtest.reports.words import NAMES, milliseconds, percent
+    from backendctl.loadtest.reports.words import milliseconds, percent
 
     for doubt in doubts:
         console.print(f"caution: {doubt}", markup=False)
-    table = Table(title=f"{before} -> {after}", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("stage", "", "before", "after", "change", "from", "to", "more than noise"):
-        table.add_column(name, justify="left" if name in ("stage", "") else "right")
+    table = Table(
+        title=f"{before} -> {after}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+    )
+    for name in ("stage", "", "before", "after", "change", "from", "to", "real"):
+        justify: Literal["left", "right"] = "left" if name in ("stage", "") else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
     for d in differences:
         show = percent if d.name == "errors" else milliseconds
         numbers = (show(v) for v in (d.before, d.after, d.change, d.low, d.high))
-        table.add_row(d.stage, NAMES[d.name], *numbers, "yes" if d.distinguishable else "no")
+        table.add_row(d.stage, d.name, *numbers, "yes" if d.distinguishable else "no")
     console.print(table)
+    console.print("real: the interval of the change leaves out zero; noise does not explain it.")

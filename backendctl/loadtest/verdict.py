@@ -9,7 +9,7 @@ generator that could not keep its own schedule has measured itself.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -95,7 +95,9 @@ def judge(stages: Sequence[Stage], measurement: Measurement, limits: Slo) -> Ver
         faults += invalidities(stage, index, found, measurement, limits)
         checks += _checks(stage, found, limits, promises)
     if faults:
-        return Verdict(Result.INVALID, tuple(checks), tuple(faults))
+        # The numbers stay, for whoever looks for the cause; none of them says pass or fail.
+        unjudged = tuple(replace(check, result=Result.INVALID) for check in checks)
+        return Verdict(Result.INVALID, unjudged, tuple(faults))
     broken = [_sentence(c) for c in checks if c.result is Result.FAIL]
     if broken:
         return Verdict(Result.FAIL, tuple(checks), tuple(broken))

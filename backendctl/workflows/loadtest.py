@@ -90,11 +90,12 @@ def aim(opened: Opened, wishes: Wishes) -> Aim:
     )
 
 
-def plan(opened: Opened, wishes: Wishes, aimed: Aim) -> Plan:
-    """Add what to send: asks the target what it serves, and sends no load.
+def plan(opened: Opened, wishes: Wishes) -> Plan:
+    """`aim`, and what to send: asks the target what it serves, and sends no load.
 
     Raises `loadtest.target` if it does not answer, `usage` for a missing locustfile.
     """
+    aimed = aim(opened, wishes)
     target = aimed.target
     token = _token(opened, target)
     scenario = (

@@ -19,7 +19,7 @@ from backendctl.loadtest.reports.words import (
     quantity,
 )
 from backendctl.loadtest.results import LoadTestResult
-from backendctl.loadtest.verdict import CPU_LIMIT, Check, lag_limit
+from backendctl.loadtest.verdict import CPU_LIMIT, Check, Result, lag_limit
 from backendctl.report.page import Cell, Fact, Page, Section, Table, render
 from backendctl.report.plot import (
     Band,
@@ -40,7 +40,7 @@ def html(result: LoadTestResult) -> str:
         Page(
             title=f"Load test of {result.environment}, {_date(result.began)}",
             verdict=headline(result),
-            tone=TONES[result.result],
+            tone="unsure" if result.result is Result.INVALID else TONES[result.result],
             summary=_summary(result),
             facts=_facts(result),
             sections=[_promises(result), _over_time(result), _distribution(result)]
@@ -210,7 +210,8 @@ def _distribution(result: LoadTestResult) -> Section:
                         dashed,
                     )
                 )
-    ticks = [(_nines(q), f"{q * 100:g} %") for q in (0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999)]
+    rarest = max((x for each in series for x, _ in each.points), default=0.0)
+    ticks = [(_nines(q), f"{q * 100:g} %") for q in TICKS if _nines(q) <= rarest]
     text = [
         "Dashed lines count from the moment a request was really sent. Where they lie far below "
         "the full lines, the generator sent late."

@@ -8,7 +8,7 @@ TONES: dict[Result, Tone] = {
     Result.PASS: "good",
     Result.FAIL: "bad",
     Result.INCONCLUSIVE: "unsure",
-    Result.INVALID: "unsure",
+    Result.INVALID: "plain",
 }
 HEADLINES = {
     Result.PASS: "Passed: the promises hold at twice the expected peak",
@@ -23,7 +23,8 @@ def milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return "?"
     ms = seconds * 1000
-    return f"{ms:.2f} ms" if ms < 10 else f"{ms:.1f} ms" if ms < 100 else f"{ms:,.0f} ms"
+    digits = 2 if abs(ms) < 10 else 1 if abs(ms) < 100 else 0
+    return f"{ms:,.{digits}f} ms"
 
 
 def percent(fraction: float | None) -> str:

@@ -111,6 +111,7 @@ def test_a_lost_worker_is_invalid_even_if_everything_else_is_good() -> None:
     verdict = verdict_of(found)
     assert verdict.result is Result.INVALID
     assert "worker 0" in verdict.reasons[0]
+    assert {c.result for c in verdict.checks} == {Result.INVALID}
 
 
 def test_requests_that_were_due_but_not_sent_are_invalid() -> None:
