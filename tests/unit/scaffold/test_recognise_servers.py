@@ -4,7 +4,7 @@
 import shlex
 
 import pytest
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 
 from backendctl.scaffold.recognise.servers import SERVERS, listening
 from backendctl.spec.command import parse_command
@@ -64,6 +64,7 @@ WORDS = strategies.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(strategies.sampled_from(sorted(SERVERS)), strategies.lists(WORDS, max_size=8))
 def test_any_arguments_give_one_plain_command_and_again_the_same(
     name: str, words: list[str]

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 
 from backendctl.errors import BackendctlError
 from backendctl.scaffold.init import Survey, spec_text, survey, write_spec
@@ -19,11 +19,13 @@ def answers(**given: object) -> dict[str, Value]:
     return resolve(INIT_QUESTIONS, values, use_defaults=True)[0]
 
 
+@settings(deadline=None)
 @given(strategies.text())
 def test_any_text_is_written_as_a_toml_string(text: str) -> None:
     assert tomllib.loads(f"x = {_toml_string(text)}")["x"] == text
 
 
+@settings(deadline=None)
 @given(
     strategies.lists(strategies.text("abc $'\"\\\t&|é", min_size=1), min_size=1, max_size=4),
     strategies.booleans(),

@@ -1,7 +1,7 @@
 """Answers: given, asked for, or assumed; never guessed in silence."""
 
 import pytest
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 
 from backendctl.errors import BackendctlError
 from backendctl.scaffold.questions import (
@@ -125,12 +125,14 @@ def test_what_is_shown_can_be_given_again() -> None:
     assert not assumed
 
 
+@settings(deadline=None)
 @given(strategies.text(max_size=60))
 def test_a_slug_is_a_name_or_empty(text: str) -> None:
     found = slug(text)
     assert found == "" or as_name(found) == found
 
 
+@settings(deadline=None)
 @given(strategies.from_regex(r"[a-z]{2,10}(_[a-z]{2,8})?", fullmatch=True))
 def test_a_resource_is_taken_as_it_is_or_refused_by_name(text: str) -> None:
     try:
