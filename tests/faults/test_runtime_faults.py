@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Condition, Configuration, Package, Processes, Release
+from backendctl.platforms.base import (
+    Condition,
+    Configuration,
+    Package,
+    Processes,
+    Release,
+    Routes,
+)
+from backendctl.platforms.local.envoy_config import route_table
+from backendctl.platforms.local.gateway import GatewayFiles
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.packages import Packager
 from backendctl.platforms.local.ports import Ports
@@ -136,9 +145,20 @@ def test_code_that_is_no_longer_kept_is_said_not_to_be(tree: Path, tmp_path: Pat
             assert caught.value.code == "missing.release"
         else:
             assert found.directory(release(number, package)) == Path(package.location)
+    # What the gateway will send requests to when it is up again is kept, however old it is.
+    files = GatewayFiles(Layout(state, "local"))
+    files.create()
+    files.write(files.routes, route_table(Routes({2: 100}), version="1"))
+    for number in (8, 9, 10):
+        (tree / "data").write_text(str(number))
+        packages.append(found.package(tree, LINES.append))
+        store.add_release(grant, release(number, packages[-1]))
+    assert found.directory(release(2, packages[1]))
+    with pytest.raises(BackendctlError):
+        found.directory(release(3, packages[2]))
     shutil.rmtree(packages[-1].location)
     with pytest.raises(BackendctlError):
-        found.directory(release(7, packages[-1]))
+        found.directory(release(10, packages[-1]))
 
 
 def _ends(pid: int) -> bool:
@@ -199,6 +219,7 @@ def test_after_a_reboot_a_release_starts_as_if_for_the_first_time(
     record = json.loads((supervisor.home / "run" / "supervisord.pid.json").read_text())
     for pid in [record["pid"], *everything]:
         os.kill(pid, signal.SIGKILL)
+    assert all(_ends(pid) for pid in [record["pid"], *everything])
     assert runtime.status(1).condition is Condition.STOPPED
     runtime.start(release)
     found = runtime.await_ready(release, 20)

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ INSTALL_DEADLINE = 900.0
 
 _SHOWN = 15
 """Last lines of an installer's output that go into an error."""
+
+TREE_USE = 86_400.0
+"""Seconds for which an environment is kept after `backendctl dev` began to use it."""
+
+_IN_TREE = "used-in-tree"
 
 _FORMAT = "1"
 """Raised when environments that were built before no longer fit."""
@@ -111,11 +117,16 @@ class Environments:
         """The environment of that digest, finished or not."""
         return Environment(digest, self._folder / digest)
 
+    def use_in_tree(self, environment: Environment) -> None:
+        """Note that the working tree, which no release number stands for, runs on it now."""
+        with writing(environment.folder):
+            (environment.folder / _IN_TREE).touch(mode=0o600)
+
     def prune(self, keep: Collection[str]) -> None:
-        """Delete all environments but those; nobody may be building one."""
+        """Delete all environments but those, and those that the working tree uses."""
         with self._alone(lambda _line: None):
             for folder in self._folder.iterdir():
-                if folder.is_dir() and folder.name not in keep:
+                if folder.is_dir() and folder.name not in keep and not _in_tree(folder):
                     _discard(folder)
 
     def _build(
@@ -247,6 +258,11 @@ def _run(
         next=(f"mend {recipe.source} and run the command again",),
         data={"lines": list(done.tail[-_SHOWN:]), "exit_status": done.exit_status},
     )
+
+
+def _in_tree(folder: Path) -> bool:
+    used = folder / _IN_TREE
+    return used.exists() and time.time() - used.stat().st_mtime < TREE_USE
 
 
 def _discard(folder: Path) -> None:

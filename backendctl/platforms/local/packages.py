@@ -57,7 +57,10 @@ class Packager:
         """The dependencies that the tree asks for now, installed; nothing is packaged."""
         self._layout.create()
         with packaging.copied(tree, self._layout.releases) as copy:
-            return self._environment(copy, on_line)
+            recipe, environment = self._environment(copy, on_line)
+        if environment:
+            self._environments.use_in_tree(environment)
+        return recipe, environment
 
     def directory(self, release: Release) -> Path:
         """Where the release's code lies. Raises `missing.release` if it is not kept any more."""

@@ -2,13 +2,14 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.local.environments import Environment, Environments
+from backendctl.platforms.local.environments import TREE_USE, Environment, Environments
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.packaging import Copy, copied
 from backendctl.platforms.local.recipes import Language, Recipe
@@ -138,6 +139,19 @@ def test_only_kept_environments_stay(environments: Environments, copy: Copy) -> 
     environments.prune({two.digest})
     assert not one.folder.exists()
     assert environments.finished(two.digest)
+
+
+def test_an_environment_that_the_working_tree_runs_on_stays_for_a_day(
+    environments: Environments, copy: Copy
+) -> None:
+    found = ensure(environments, shared("true"), copy)
+    environments.use_in_tree(found)
+    environments.prune(set())
+    assert environments.finished(found.digest)
+    yesterday = time.time() - TREE_USE - 1
+    os.utime(found.folder / "used-in-tree", (yesterday, yesterday))
+    environments.prune(set())
+    assert not found.folder.exists()
 
 
 def test_a_python_environment_comes_first_on_the_path(
