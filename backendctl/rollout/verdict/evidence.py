@@ -109,12 +109,11 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         block_seconds=max(block.seconds, 0.0),
         distrust=evidence.distrust.after(problem, max(block.seconds, 0.0)),
     )
-    if problem is not None:
+    if problem is not None or block.candidate is None:
         return seen
     if block.start < began + plan.warm_up:
         return replace(seen, warming=evidence.warming + 1)
     candidate, stable = block.candidate, block.stable
-    assert candidate is not None  # noqa: S101 (problem_of has seen to it)
     if stable is None or not plan.has_stable:
         stable = ArmBlock(0, 0)
     step = plan.steps[evidence.step]

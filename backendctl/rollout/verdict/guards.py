@@ -15,14 +15,14 @@ def limit_speed(plan: Plan, credit: float, seconds: float, gains: Logs) -> tuple
     """(gains no larger than the speed limit allows, credit left after them).
 
     log E may rise by log(1/alpha) in T seconds. What quiet blocks leave over is saved, up to a
-    third of that, so that rare single events count in full and only bursts are slowed down. The
-    cap is fixed before the block is seen, so a capped process is still a supermartingale.
+    third of that, so that rare single events count in full and only bursts are slowed down; and no
+    single block, however long, adds more than that third. The cap is fixed before the counts are
+    seen, so a capped process is still a supermartingale.
     """
     if plan.speed_limit <= 0.0:
         return gains, 0.0
     nats = -math.log(plan.alpha)
-    earned = nats * seconds / plan.speed_limit
-    cap = min(credit + earned, max(earned, nats * default.SPEED_CREDIT))
+    cap = min(credit + nats * seconds / plan.speed_limit, nats * default.SPEED_CREDIT)
     spent = min(cap, max(0.0, *gains)) if gains else 0.0
     return tuple(min(gain, cap) for gain in gains), cap - spent
 

@@ -120,4 +120,5 @@ LEAST_MEASURED = 0.5
 """Share of a step's time that must have been measured for its deadline to be `inconclusive`
 rather than `invalid`."""
 SPEED_CREDIT = 1.0 / 3.0
-"""Most credit under the speed limit, as a fraction of log(1/alpha)."""
+"""Most that one block may add under the speed limit, saved credit included, as a fraction of
+log(1/alpha). Blocks longer than T/3 therefore slow a conviction down."""

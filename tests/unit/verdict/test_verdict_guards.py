@@ -3,6 +3,7 @@
 import math
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from verdict_cases import ONLY_ERRORS
@@ -33,6 +34,11 @@ def test_the_speed_limit_holds_over_any_stretch_of_time(gains: list[float]) -> N
         for j in range(i, len(passed)):
             rises = sum(max(0.0, g) for g in passed[i : j + 1])
             assert rises <= (j - i + 1) * rate + most + 1e-9
+
+
+def test_one_block_never_convicts_however_long_the_clock_says_it_was() -> None:
+    (out,), _ = limit_speed(PLAN, 0.0, 3600.0, (1000.0,))
+    assert out == pytest.approx(NATS / 3.0)
 
 
 def test_single_rare_errors_pass_the_speed_limit_whole() -> None:
