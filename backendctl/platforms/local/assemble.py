@@ -31,7 +31,7 @@ def open_local(project: Path, spec: Spec, environment: Environment) -> Platform:
         foundation=foundation,
         runtime=runtime,
         router=router,
-        meter=EnvoyMeter(layout),
+        meter=EnvoyMeter(layout, (spec.slo.p95 * 1000, spec.slo.p99 * 1000)),
         store=store,
         secrets=secrets,
     )

@@ -142,6 +142,8 @@ def _listener(port: int, routes_file: Path) -> dict[str, Any]:
                 "name": "envoy.filters.http.router",
                 "typed_config": {
                     "@type": _TYPE + "envoy.extensions.filters.http.router.v3.Router",
+                    # The service's own headers, and no others, are what a client should see.
+                    "suppress_envoy_headers": True,
                 },
             }
         ],

@@ -14,10 +14,11 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import OnLine, ServiceStatus
+from backendctl.platforms.local.files import writing
 from backendctl.platforms.local.gateway import Gateway
 from backendctl.platforms.local.issuer import Issuer
 from backendctl.platforms.local.layout import Layout
@@ -63,16 +64,24 @@ class LocalFoundation:
             with one_at_a_time:
                 on_line(line)
 
+        given_up = threading.Event()
         with ThreadPoolExecutor(len(self._servers)) as pool:
-            running = [pool.submit(self._bring_up, server, say) for server in self._servers]
-        for future in running:
-            future.result()
+            coming = [
+                pool.submit(self._bring_up, server, say, given_up) for server in self._servers
+            ]
+            try:
+                for future in as_completed(coming):
+                    future.result()
+            except BaseException:  # also Ctrl-C: the pool's end must not wait for the others
+                given_up.set()
+                raise
 
     def stop(self, purge: bool = False) -> None:
         self._supervisor.shutdown()
-        if not purge:
+        if not purge or not self._layout.home.exists():
             return
-        shutil.rmtree(self._layout.home, ignore_errors=False)
+        with writing(self._layout.home):
+            shutil.rmtree(self._layout.home)
         if {path.name for path in self._layout.state.iterdir()} <= {".gitignore"}:
             shutil.rmtree(self._layout.state)
 
@@ -106,7 +115,7 @@ class LocalFoundation:
             found |= server.bindings(port)
         return found
 
-    def _bring_up(self, server: Server, on_line: OnLine) -> None:
+    def _bring_up(self, server: Server, on_line: OnLine, given_up: threading.Event) -> None:
         began = time.monotonic()
         port = Ports(self._layout, on_line).assign(server.name, self._fixed.get(server.name))
         self._supervisor.start(server.prepare(port, on_line))
@@ -117,7 +126,8 @@ class LocalFoundation:
             late = time.monotonic() - began > _READY_DEADLINE
             if late or self._restarts(server) - before >= _HOPELESS_RESTARTS:
                 raise self._does_not_start(server, late)
-            time.sleep(_POLL)
+            if given_up.wait(_POLL):
+                return
         seconds = time.monotonic() - began
         on_line(f"{server.name}: ready at {server.address(port)} ({seconds:.1f} s)")
 

@@ -88,24 +88,38 @@ class Ports:
         if launch.lives(record) and _listens(record["pid"], port):
             return True
         # Then one of its children, or another program's; asking about all takes longer.
+        pid = listener(port)
+        if pid is None:
+            # A container may forbid root to look at a server that runs as another user.
+            return launch.lives(record)
         paths = self._layout.run.glob(f"*{launch.RECORD_SUFFIX}")
         records = [launch.read_record(str(path)) for path in paths]
         leaders = {record["pid"] for record in records if launch.lives(record)}
-        pid = listener(port)
         try:
-            return pid is not None and os.getpgid(pid) in leaders
+            return os.getpgid(pid) in leaders
         except ProcessLookupError:
             return False
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:`port` now."""
+    """Whether a server could listen on 127.0.0.1:`port` now.
+
+    Raises BackendctlError `platform.permission` for a port that this user may not listen on.
+    """
     with socket.socket() as probe:
         # As servers do: a port whose last connections still time out is free to listen on.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
             probe.listen(1)
+        except PermissionError as error:
+            raise BackendctlError(
+                "platform.permission",
+                f"this user may not listen on port {port}",
+                cause="ports below 1024 are kept for root",
+                state="nothing was started",
+                next=("choose a port above 1023 in backend.toml",),
+            ) from error
         except OSError:
             return False
         return True

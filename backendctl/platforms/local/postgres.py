@@ -196,14 +196,17 @@ class Postgres:
         import psutil
 
         lock = self._data / "postmaster.pid"
+        record = self._layout.run / f"{self.name}{launch.RECORD_SUFFIX}"
+        if launch.lives(launch.read_record(str(record))):
+            return
         try:
-            pid = int(lock.read_text().splitlines()[0])
-            if Path(psutil.Process(pid).cwd()) == self._data:
+            process = psutil.Process(int(lock.read_text().splitlines()[0]))
+            if process.name() == "postgres" and Path(process.cwd()) == self._data:
                 return
         except (FileNotFoundError, psutil.NoSuchProcess, ValueError, IndexError):
             return  # none, or one that PostgreSQL sees through by itself
         except psutil.AccessDenied:
-            pass  # another user's: not ours
+            return  # a postgres, and nobody may say whose: let PostgreSQL decide
         with writing(lock):
             lock.unlink(missing_ok=True)
 

@@ -145,7 +145,8 @@ class Supervisor:
             path = self._programs / f"{program.name}.json"
             former = path.read_bytes() if path.exists() else None
             if former not in (None, body):
-                self._stop(program.name)
+                self._end(program.name)
+                self._remove(program.name)
             if former != body:
                 atomic_write(path, body)
                 self._write_configuration()
@@ -167,8 +168,9 @@ class Supervisor:
         known = [name for name in names if (self._programs / f"{name}.json").exists()]
         if not known:
             return
+        self._end(*known)  # may take the whole grace: others can be started meanwhile
         with self._locked():
-            self._stop(*known)
+            self._remove(*known)
 
     def status(self, name: str) -> ProgramStatus | None:
         """One look; None for a program that is not wanted."""
@@ -220,14 +222,19 @@ class Supervisor:
         digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
         return json.dumps(known | {"digest": digest}, sort_keys=True, indent=1).encode()
 
-    def _stop(self, *names: str) -> None:
+    def _end(self, *names: str) -> None:
+        """End their processes, whoever looks after them."""
         if self._rpc.answers():
             for name in names:
                 with fault_ignored(BAD_NAME, NOT_RUNNING):
                     self._rpc.call("stopProcess", name, False)
-            self._await_stopped(list(names))
+            self._await_stopped([*names])
         for name in names:
             self._end_recorded(name)
+
+    def _remove(self, *names: str) -> None:
+        """Want them no more."""
+        for name in names:
             self._forget(name)
         self._write_configuration()
         if self._rpc.answers():

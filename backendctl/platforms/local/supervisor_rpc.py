@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from backendctl.errors import BackendctlError
 from backendctl.platforms.local.unix_http import UnixConnection
 
 BAD_NAME = 10
@@ -67,9 +68,19 @@ class SupervisorRpc:
 
 @contextlib.contextmanager
 def fault_ignored(*codes: int) -> Iterator[None]:
-    """Let supervisord's answers with these fault codes pass: the wanted state is there already."""
+    """Let supervisord's answers with these fault codes pass: the wanted state is there already.
+
+    Any other refusal raises BackendctlError `missing.server`.
+    """
     try:
         yield
     except xmlrpc.client.Fault as fault:
-        if fault.faultCode not in codes:
-            raise
+        if fault.faultCode in codes:
+            return
+        raise BackendctlError(
+            "missing.server",
+            "the process supervisor refused",
+            cause=fault.faultString,
+            state="what ran before still runs",
+            next=("backendctl status",),
+        ) from fault
