@@ -116,7 +116,8 @@ def presentation(spec: Spec) -> Finding:
         )
     return Finding(
         "No separate presentation layer: one client, served by this API alone",
-        f"one kind of client ({names}); a layer for clients that do not exist costs a deployment",
+        f"at most 1 kind of client outside our services ({names}); a layer for clients that do not "
+        "exist costs a deployment",
         "a second kind under product.clients",
     )
 
