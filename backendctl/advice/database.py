@@ -222,13 +222,14 @@ def tenant_isolation(spec: Spec) -> Finding | None:
     if model == "pooled":
         return Finding(
             "One schema, row-level security on every table, the tenant set per transaction",
-            "pooled tenants share tables: a forgotten WHERE must not show another's rows",
+            'tenancy.model = "pooled": tenants share tables, and a forgotten WHERE must not show '
+            "another's rows",
             'tenancy.model = "siloed"',
         )
     return Finding(
         "A database and a role per tenant; migrations run tenant by tenant",
-        f"siloed tenants: {spec.data.max_connections} connections are shared by all their pools, "
-        "so put a pooler in front from about ten tenants on",
+        f'tenancy.model = "siloed": {spec.data.max_connections} connections are shared by all '
+        "their pools, so put a pooler in front from about ten tenants on",
         'tenancy.model = "pooled"',
     )
 

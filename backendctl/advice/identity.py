@@ -67,13 +67,13 @@ def sessions_or_tokens(spec: Spec) -> Finding:
     if clients == {Client.WEB}:
         return Finding(
             "A session in a cookie",
-            f"only web pages call ({names}): a session is revoked at once and carries no rights "
-            f"that could be copied. It lives {where}",
+            f"product.clients = {names}: only web pages call, and a session is revoked at "
+            f"once and carries no rights that could be copied. It lives {where}",
             "mobile, partner or service under product.clients",
         )
     return Finding(
         "Access tokens of at most 15 minutes, refresh tokens rotated at each use",
-        f"{names} call: a cookie does not reach all of them. Tokens live: {where}",
+        f"product.clients = {names}: a cookie does not reach all of them. Tokens live: {where}",
         'product.clients = ["web"]',
     )
 
