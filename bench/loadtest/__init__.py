@@ -1,0 +1,1 @@
+"""What the load generator can do and how exact its numbers are."""
