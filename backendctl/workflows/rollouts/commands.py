@@ -19,8 +19,6 @@ from backendctl.workflows.rollouts.running import Means, OnEvent, make_driver
 
 FOLLOW = 0.25
 """Seconds between two looks at another process's journal."""
-HEARD = 30.0
-"""Seconds within which a living driver takes a command in, unless it runs a migration."""
 
 Verb = Literal["pause", "resume", "promote", "abort"]
 
@@ -76,22 +74,21 @@ def _check_verb(rollout: str, state: State, verb: str) -> None:
 
 
 def _follow(
-    platform: Platform, rollout: str, verb: str, on_event: OnEvent, means: Means
+    platform: Platform, rollout: str, verb: Verb, on_event: OnEvent, means: Means
 ) -> Outcome:
-    """Watch another process heed a command just posted."""
+    """Watch another process heed a command just posted; a migration may keep it for a while."""
     wanted = len(platform.store.posted(rollout))
     follower = Follower(platform.store, rollout, means.judge)
     follower.advance()  # what came before is known to whoever asked
-    until = means.clock.monotonic() + HEARD
     while True:
+        lives = driver_lives(platform, means.clock)  # asked first: its last records are then there
         for event in follower.advance():
             on_event(event)
         state = follower.state
-        if state is not None and state.commands >= wanted and _heeded(state, verb):
+        heard = state is not None and state.commands >= wanted and _heeded(state, verb)
+        if state is not None and (heard or state.ended):
             return outcome_of(rollout, state, asked=verb == "abort")
-        heard = state is not None and state.commands >= wanted
-        late = not heard and means.clock.monotonic() >= until
-        if late or not driver_lives(platform, means.clock):
+        if not lives:
             raise driver_dead(rollout, state)
         means.clock.wait(FOLLOW)
 

@@ -153,6 +153,68 @@ def test_abort_recovers_a_rollout_whose_driver_died(fake: Fake, desk: Desk) -> N
     assert fake.platform.runtime.running() == [1]
 
 
+def test_a_command_to_a_driver_that_dies_before_it_hears_says_so(fake: Fake, desk: Desk) -> None:
+    killed_at_a_step(fake, desk)
+    fake.store.dead.clear()  # it lives when the command is posted, and dies before it looks
+    fake.clock.on_pass.append(lambda _: fake.store.dead.add(desk.owner))
+    with pytest.raises(BackendctlError, match="nobody drives"):
+        say(fake, "pause")
+
+
+def test_an_abort_that_another_process_overtook_ends_well(fake: Fake, desk: Desk) -> None:
+    killed_at_a_step(fake, desk)
+    fake.store.dead.clear()
+    took: list[str] = []
+
+    def take_over(_: float) -> None:
+        if not took:
+            took.append("carol")
+            recover(fake.platform, lambda _: None, by="carol", take_over=True, means=means(fake))
+
+    fake.clock.on_pass.append(take_over)
+    done = say(fake, "abort")
+    assert done.result == "restored"
+    assert done.error() is None
+
+
+def test_a_journal_that_cannot_be_written_stops_the_rollout_and_says_what_state_it_is_in(
+    fake: Fake, desk: Desk
+) -> None:
+    full: list[str] = []
+
+    def fill_disk(name: str) -> None:
+        if full and name == "append:before":
+            raise BackendctlError("platform.disk-full", "no space left")
+
+    fake.env.point = fill_disk
+    desk.on_event = lambda event: full.append("x") if isinstance(event, Shifted) else None
+    with pytest.raises(BackendctlError) as stopped:
+        desk.deploy()
+    assert stopped.value.code == "platform.disk-full"
+    assert "phase step" in stopped.value.state
+    assert fake.env.routes is not None
+    assert fake.env.routes.weights[2] == 5
+    full.clear()
+    fake.store.dead.add(desk.owner)
+    done = recover(fake.platform, lambda _: None, by="bob", means=means(fake))
+    assert done.outcome is not None
+    assert done.outcome.result == "restored"
+    assert fake.env.failed == 0
+
+
+def test_a_short_outage_of_the_store_is_waited_out(fake: Fake, desk: Desk) -> None:
+    refused: list[float] = []
+
+    def fill_disk(name: str) -> None:
+        if name == "append:before" and len(refused) < 3:
+            refused.append(fake.clock.now())
+            raise BackendctlError("platform.disk-full", "no space left")
+
+    desk.on_event = lambda event: setattr(fake.env, "point", fill_disk)
+    assert desk.deploy().result == "promoted"
+    assert len(refused) == 3
+
+
 def test_recovery_may_promote_on_a_persons_word(fake: Fake, desk: Desk) -> None:
     killed_at_a_step(fake, desk)
     done = recover(
