@@ -3,7 +3,7 @@
 Retries, sticky users, failing batches and pods make events come in clusters; each cluster then
 tells about as much as one event, so log E is divided by the dispersion. It is the largest of that
 in stable's history and of two estimates in this rollout, each over windows of several lengths and
-each counted only when it exceeds 1 by two standard errors. Both leave alone what is merely bad: a
+each counted only when it exceeds 1 by four standard errors. Both leave alone what is merely bad: a
 release that fails steadily, or steadily from some moment on, is not taken for a bursty one.
 """
 
@@ -109,7 +109,7 @@ def _beyond_chance(squares: float, expected: float, variance: float) -> float:
     if expected <= 0.0:
         return 1.0
     dispersion = squares / expected
-    chance = 1.0 + default.DISPERSION_SIGMAS * math.sqrt(variance) / expected
+    chance = 1.0 + default.RUNNING_SIGMAS * math.sqrt(variance) / expected
     return dispersion if dispersion > chance else 1.0
 
 

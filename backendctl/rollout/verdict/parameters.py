@@ -80,7 +80,9 @@ DISPERSION_CAP = 50.0
 """Most that bursts of the candidate's own rate count for, so that a release which turns bad at
 high traffic is still convicted within two or three T."""
 DISPERSION_SIGMAS = 2.0
-"""Dispersion counts once it is this many standard errors above 1."""
+"""Dispersion in stable's history counts once it is this many standard errors above 1 ..."""
+RUNNING_SIGMAS = 4.0
+"""... and that in the rollout once it is this many: it is looked at again with every window."""
 
 MASK_FACTOR, MASK_SIGMAS, MASK_EVENTS = 3.0, 5.0, 3.0
 """A block is an outage of both arms when stable has more events than
