@@ -241,7 +241,10 @@ def command(*, examples: tuple[str, ...] = (), name: str | None = None) -> Calla
         def run(**arguments: Any) -> None:
             shared = {key: arguments.pop(key) for key in COMMON}
             session = Session(spoken_name(), **shared)
-            answer = function(session, **arguments)
+            try:
+                answer = function(session, **arguments)
+            except KeyboardInterrupt as signal:  # Typer would leave without an answer
+                raise interrupted() from signal
             give(session, answer)
 
         run.__signature__ = signature.replace(  # type: ignore[attr-defined]
@@ -336,6 +339,15 @@ def fail(error: BackendctlError) -> int:
         answer = Answer(data=error.data, exit=error.exit, error=error)
         _write_json(envelope(spoken_name(), answer))
     return int(error.exit)
+
+
+def interrupted() -> BackendctlError:
+    """What a command says that a signal stopped, if it has nothing better to say."""
+    return BackendctlError(
+        "interrupted",
+        "stopped before it was done",
+        state="nothing was left half-done; the command can be typed again",
+    )
 
 
 def requested_output() -> Output:

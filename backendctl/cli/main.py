@@ -74,7 +74,7 @@ def _run() -> int:
     except BackendctlError as error:
         return contract.fail(error)
     except (KeyboardInterrupt, typer.Abort):
-        return contract.fail(BackendctlError("interrupted", "stopped before it was done"))
+        return contract.fail(contract.interrupted())
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing left to say, and no fault.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`backendctl deploy` and `rollback`: a new release out of the working tree, or back to an old one."""
+"""`backendctl deploy` and `rollback`: the working tree as a new release, or an old one again."""
 
 import time
 from collections.abc import Callable

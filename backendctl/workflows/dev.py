@@ -6,9 +6,10 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from backendctl.platforms.base import Configuration, Invocation
+from backendctl.platforms.base import Invocation
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.progress import Progress
+from backendctl.workflows.release import configuration
 
 STOP_GRACE = 5.0
 """Seconds a process gets to end before it is killed: somebody waits for the reload."""
@@ -25,11 +26,14 @@ def dev(opened: Opened, progress: Progress) -> int:
     platform, service = opened.platform, opened.spec.service
     with progress.step("Starting the servers") as say:
         platform.foundation.ensure(say)
-    configuration = Configuration(opened.environment.variables, platform.secrets.current())
     port = platform.runtime.development_port()
     with progress.step("Dependencies") as say:
         invocation = platform.runtime.in_tree(
-            opened.project, service.dev or service.start, configuration, {"PORT": str(port)}, say
+            opened.project,
+            service.dev or service.start,
+            configuration(opened),
+            {"PORT": str(port)},
+            say,
         )
     progress.line(f"The working tree serves at http://127.0.0.1:{port}; Ctrl-C ends it")
     restarts = 0

@@ -37,13 +37,15 @@ class Check:
 def examine(directory: Path, environment: str | None) -> Sequence[Check]:
     """Look at everything; a check that cannot be made is itself a finding."""
     checks: list[Check] = []
-    for look in (_python, _disk, _tools, _servers):
-        checks += look(directory)
+    checks += _python()
+    checks += _disk(directory)
+    checks += _tools(directory)
+    checks += _servers()
     checks += _project(directory, environment)
     return checks
 
 
-def _python(directory: Path) -> Iterator[Check]:
+def _python() -> Iterator[Check]:
     version = machine.python_version()
     level = Level.OK if sys.version_info >= (3, 11) else Level.FAILED
     yield Check("python", level, f"{version} on {machine.platform()}", "install Python 3.11+")
@@ -77,7 +79,7 @@ def _tool(name: str, why: str, missing: Level = Level.WARNING) -> Check:
     return Check(name, Level.OK, (done.stdout or done.stderr).strip().splitlines()[0])
 
 
-def _servers(directory: Path) -> Iterator[Check]:
+def _servers() -> Iterator[Check]:
     try:
         from backendctl.platforms.local.support import checks
     except ImportError as missing:

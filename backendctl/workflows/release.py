@@ -4,6 +4,7 @@ import time
 
 from backendctl.platforms.base import Configuration, Grant, Processes, Release
 from backendctl.spec import derive
+from backendctl.spec.model import PlatformName
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
 from backendctl.workflows.progress import Progress
@@ -14,20 +15,18 @@ def make_release(opened: Opened, grant: Grant, progress: Progress, note: str = "
 
     Raises `release.package` when its dependencies cannot be installed; nothing is recorded then.
     """
-    platform, spec, environment = opened.platform, opened.spec, opened.environment
+    platform, spec = opened.platform, opened.spec
     with progress.step("Packaging the working tree") as say:
         package = platform.runtime.package(opened.project, say)
     release = Release(
         number=len(platform.store.releases()) + 1,
         package=package,
-        configuration=Configuration(
-            values=environment.variables, secrets=platform.secrets.current()
-        ),
+        configuration=configuration(opened),
         processes=Processes(
             start=spec.service.start,
             migrate=spec.service.migrate,
             ready_path=spec.service.health.ready,
-            replicas=derive.replicas(spec, environment),
+            replicas=derive.replicas(spec, opened.environment),
         ),
         created=time.time(),
         created_by=person(),
@@ -35,3 +34,27 @@ def make_release(opened: Opened, grant: Grant, progress: Progress, note: str = "
     )
     platform.store.add_release(grant, release)
     return release
+
+
+def configuration(opened: Opened) -> Configuration:
+    """What processes of the service are run with: derived values, then the environment's own."""
+    return Configuration(
+        values={**_derived(opened), **opened.environment.variables},
+        secrets=opened.platform.secrets.current(),
+    )
+
+
+def _derived(opened: Opened) -> dict[str, str]:
+    """Settings that follow from the promises, so that the service need not state them again."""
+    spec, environment = opened.spec, opened.environment
+    values: dict[str, str] = {}
+    if spec.data.engine != "none":
+        size = derive.sizing(spec, environment)
+        values["DATABASE_POOL_SIZE"] = str(size.pool)
+        values["DATABASE_POOL_OVERFLOW"] = str(size.overflow)
+    if spec.cache.engine != "none":
+        values["CACHE_TTL"] = f"{spec.cache.ttl:g}"
+    if environment.platform is PlatformName.LOCAL:
+        # The gateway has sent a release no more requests by the time it is stopped.
+        values["DRAIN_DELAY"] = "0"
+    return values

@@ -17,7 +17,6 @@ from backendctl.workflows.identity import person
 from backendctl.workflows.progress import Progress
 from backendctl.workflows.release import make_release
 
-
 OnEvent = Callable[[Event], None]
 
 

@@ -1,12 +1,20 @@
 """The demo's report: one self-contained page with what users saw and what the judge knew."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from backendctl.loadtest.results import write_private
+from markupsafe import Markup
+
+from backendctl.loadtest.private import write_private
+from backendctl.loadtest.traffic import TrafficSecond
 from backendctl.report.page import Cell, Fact, Page, Section, Table, render
-from backendctl.report.plot import Mark, Rule, Series, line_plot
+from backendctl.report.plot import Mark, Rule, Series, Tone, line_plot
+from backendctl.rollout.verdict import Judgement
 from backendctl.workflows.demo.recording import ReleaseStory
 from backendctl.workflows.demo.story import Story
+
+LEAST = 1e-3
+"""Evidence below this is drawn at it: less says no more."""
 
 
 def write_report(story: Story, target: Path) -> None:
@@ -23,7 +31,7 @@ def page(story: Story) -> Page:
         *(_lost(each) for each in (story.good, story.forced, story.manual)),
     ]
     if test is not None:
-        tone = "good" if test.result == "pass" else "bad"
+        tone: Tone = "good" if test.result == "pass" else "bad"
         facts.insert(1, Fact("load test", test.result.value, f"p99 {test.p99_ms} ms", tone))
     return Page(
         title="backendctl demo",
@@ -38,12 +46,14 @@ def page(story: Story) -> Page:
 def _lost(each: ReleaseStory) -> Fact:
     failed = each.traffic.failed if each.traffic else 0
     count = each.traffic.count if each.traffic else 0
-    tone = "good" if failed == 0 else "bad"
+    tone: Tone = "good" if failed == 0 else "bad"
     return Fact(each.title, f"{failed} failed", f"of {count} user requests", tone)
 
 
 def _steps(story: Story) -> Section:
-    rows = [[s.name, Cell(f"{s.seconds:.1f}", numeric=True), s.result] for s in story.steps]
+    rows: list[list[Cell | str]] = [
+        [s.name, Cell(f"{s.seconds:.1f}", numeric=True), s.result] for s in story.steps
+    ]
     return Section("What happened", tables=[Table("Steps", ["step", "seconds", "result"], rows)])
 
 
@@ -54,13 +64,15 @@ def _release(each: ReleaseStory) -> Section:
         text += ["The release's last log lines:", *outcome.tail]
     plots = [_weights(each)]
     if each.traffic:
-        plots += [_requests(each), _latencies(each)]
-    if any(block.judgement is not None for block in each.blocks):
-        plots.append(_evidence(each))
-    return Section(each.title, text=text, plots=[p for p in plots if p])
+        seconds = sorted(each.traffic.seconds.values(), key=lambda second: second.at)
+        plots += [_requests(each.began, seconds), _latencies(each.began, seconds)]
+    judged = [(b.at - each.began, b.judgement) for b in each.blocks if b.judgement is not None]
+    if judged:
+        plots.append(_evidence(judged))
+    return Section(each.title, text=text, plots=plots)
 
 
-def _weights(each: ReleaseStory):
+def _weights(each: ReleaseStory) -> Markup:
     points = [(0.0, 0.0), *((at, float(share)) for at, share in each.weights)]
     points.append((each.seconds, points[-1][1]))
     return line_plot(
@@ -72,27 +84,23 @@ def _weights(each: ReleaseStory):
     )
 
 
-def _requests(each: ReleaseStory):
-    seconds = sorted(each.traffic.seconds.values(), key=lambda s: s.at)
-    shift = each.began
+def _requests(began: float, seconds: Sequence[TrafficSecond]) -> Markup:
     return line_plot(
         "User requests per second",
         [
-            Series("sent", [(s.at - shift, float(s.count)) for s in seconds]),
-            Series("failed", [(s.at - shift, float(s.failed)) for s in seconds], colour=2),
+            Series("sent", [(s.at - began, float(s.count)) for s in seconds]),
+            Series("failed", [(s.at - began, float(s.failed)) for s in seconds], colour=2),
         ],
         x_label="seconds",
         y_label="requests/s",
     )
 
 
-def _latencies(each: ReleaseStory):
-    seconds = sorted(each.traffic.seconds.values(), key=lambda s: s.at)
-    shift = each.began
+def _latencies(began: float, seconds: Sequence[TrafficSecond]) -> Markup:
     return line_plot(
         "Latency as users saw it, from the moment each request was due",
         [
-            Series(name, [(s.at - shift, s.latency_ms(q)) for s in seconds], colour=colour)
+            Series(name, [(s.at - began, s.latency_ms(q)) for s in seconds], colour=colour)
             for name, q, colour in (("median", 0.5, 1), ("p95", 0.95, 3))
         ],
         x_label="seconds",
@@ -101,16 +109,14 @@ def _latencies(each: ReleaseStory):
     )
 
 
-def _evidence(each: ReleaseStory):
-    judged = [b for b in each.blocks if b.judgement is not None]
-    limit = judged[-1].judgement.numbers["evidence_limit"]
-    points = [(b.at - each.began, max(b.judgement.numbers["evidence"], 1e-3)) for b in judged]
+def _evidence(judged: Sequence[tuple[float, Judgement]]) -> Markup:
+    last_at, last = judged[-1]
     return line_plot(
         "Evidence against the new release (undone at the limit)",
-        [Series("evidence", points)],
+        [Series("evidence", [(at, max(j.numbers["evidence"], LEAST)) for at, j in judged])],
         x_label="seconds",
         y_label="evidence",
-        rules=[Rule(limit, "limit")],
-        marks=[Mark(b.at - each.began, b.judgement.decision.value) for b in judged[-1:]],
+        rules=[Rule(last.numbers["evidence_limit"], "limit")],
+        marks=[Mark(last_at, last.decision.value)],
         log_y=True,
     )

@@ -56,6 +56,7 @@ class ReleaseStory:
             "result": outcome.result if outcome else "not run",
             "user_requests": traffic.count if traffic else 0,
             "failed_requests": traffic.failed if traffic else 0,
+            "statuses": dict(traffic.statuses) if traffic else {},
             "candidate_requests": self.candidate_requests,
             "seconds": round(self.seconds, 2),
             "reason": outcome.reason if outcome else "",

@@ -15,12 +15,15 @@ ROLLOUT = """
 # because the users are synthetic: they come independently of each other and fail independently.
 # Real failures come in bursts, and the default times are what tells a burst from a bad release.
 [rollout]
-steps = ["25%", "50%"]
+steps = [25, 50]
 warm_up = "1s"
 step_time = "4s"
 bake = "3s"
 deadline = "20s"
 on_inconclusive = "abort"
+
+[environments.local]
+replicas = 1
 """
 
 HANDLER = Path("app") / "controller" / "items.py"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backendctl.loadtest.profile import QUICK
 from backendctl.loadtest.results import LoadTestResult
 from backendctl.loadtest.traffic import Traffic
 from backendctl.platforms.base import PersonCommand
@@ -105,7 +106,7 @@ def tell(folder: Path, progress: Progress, on_event: OnEvent) -> Story:
         with _part(story, progress, "Start it, with gateway, database and cache") as said:
             said(f"serves at {up(opened, progress, on_event).url}")
         with _part(story, progress, "Load test at twice the expected peak") as said:
-            planned = loadtest.plan(opened, loadtest.Wishes(quick=True))
+            planned = loadtest.plan(opened, loadtest.Wishes(durations=QUICK))
             story.load_test = loadtest.run(opened, planned, lambda _: None)
             said(_load_in_words(story.load_test))
         _releases(story, opened, progress, on_event)
