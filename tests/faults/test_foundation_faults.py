@@ -126,24 +126,27 @@ def test_records_of_before_a_reboot_never_lead_to_a_strangers_process(tmp_path: 
 def test_a_crash_while_the_database_is_made_leaves_nothing_that_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with environment(tmp_path) as (layout, foundation):
-        finish = Postgres._run
+    layout = Layout(tmp_path, "local").create()
+    database = Postgres(layout)
+    finish = Postgres._run
 
-        def die_late(self: Postgres, making: Path, argv: object, statements: object = None) -> None:
-            finish(self, making, argv, statements)  # type: ignore[arg-type]
-            if statements is not None:
-                raise KeyboardInterrupt
+    def die_late(self: Postgres, making: Path, argv: object, statements: object = None) -> None:
+        finish(self, making, argv, statements)  # type: ignore[arg-type]
+        if statements is not None:
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr(Postgres, "_run", die_late)
-        monkeypatch.setattr(shutil, "rmtree", lambda *_a, **_k: None)  # killed: nothing cleans up
-        with pytest.raises(KeyboardInterrupt):
-            foundation.ensure(silent)
-        monkeypatch.undo()
-        assert list(layout.postgres.glob("making-*"))
-        assert not (layout.postgres / "data").exists()
-        foundation.ensure(silent)
-        assert list(layout.postgres.glob("making-*")) == []
-        _run(foundation, "create table t (x int)")
+    monkeypatch.setattr(Postgres, "_run", die_late)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_a, **_k: None)  # killed: nothing cleans up
+    with pytest.raises(KeyboardInterrupt):
+        database.prepare(1, silent)
+    monkeypatch.undo()
+    assert list(layout.postgres.glob("making-*/data/PG_VERSION"))
+    assert not (layout.postgres / "data").exists()
+    database.prepare(1, silent)
+    assert list(layout.postgres.glob("making-*")) == []
+    assert (layout.postgres / "data" / "PG_VERSION").exists()
+    assert "app:" in database.bindings(1)["DATABASE_URL"]
+    layout.remove_sockets()
 
 
 def test_a_full_disk_is_said_and_the_next_ensure_starts_clean(tmp_path: Path) -> None:
@@ -236,15 +239,16 @@ def test_stop_leaves_no_process_and_purge_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can go where another user cannot")
-def test_root_can_run_the_database_where_no_other_user_may_enter(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    with environment(closed / "project") as (layout, foundation):
-        (closed / "project").mkdir()
-        foundation.ensure(silent)
-        postgres = psutil.Process(Supervisor(layout.home).status("postgres").pid)  # type: ignore[union-attr]
-        assert postgres.uids().effective != 0
-        _run(foundation, "select 1")
+def test_root_runs_the_database_as_another_user_where_that_one_may_not_enter(
+    up: tuple[Layout, LocalFoundation],
+) -> None:
+    layout, foundation = up
+    foundation.ensure(silent)
+    postgres = psutil.Process(Supervisor(layout.home).status("postgres").pid)  # type: ignore[union-attr]
+    assert postgres.uids().effective != 0
+    assert layout.home.stat().st_mode & 0o077 == 0
+    assert layout.home.stat().st_uid == 0
+    _run(foundation, "select 1")
 
 
 def _sleeper(folder: Path) -> Program:

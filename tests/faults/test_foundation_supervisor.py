@@ -181,7 +181,7 @@ def test_a_program_that_does_not_exist_says_so_in_its_log(
 ) -> None:
     supervisor.start(Program("ghost", ("/no/such/program",), tmp_path, _PATH))
     assert eventually(lambda: "No such file" in log_of(supervisor, "ghost"))
-    assert pid_of(supervisor, "ghost") is None
+    assert eventually(lambda: pid_of(supervisor, "ghost") is None)
 
 
 def test_a_log_that_grows_is_rotated_while_its_program_writes(

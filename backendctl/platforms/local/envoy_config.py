@@ -336,7 +336,8 @@ def _route(
                 "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.020s"},
                 # And to another process of the same release, where it has several.
                 "retry_host_predicate": [_PREVIOUS_HOSTS],
-                "host_selection_retry_max_attempts": 3,
+                # Many draws: a dead process has no requests, and so wins most of them.
+                "host_selection_retry_max_attempts": 32,
                 # To the fallback of the aggregate, not to the same dead process again.
                 "retry_priority": {
                     "name": "envoy.retry_priorities.previous_priorities",
