@@ -79,7 +79,7 @@ def size(spec: Spec) -> Finding:
             f"queueing makes requests {number(1 / (1 - derive.UTILISATION / 2))} times as long; "
             f"at least {_least(spec)}"
         ),
-        "service.rps_per_worker, once `backendctl loadtest run` has measured it"
+        "service.rps_per_worker, once `backendctl loadtest run --with stress` has measured it"
         + ("; or no environments replicas" if stated else ""),
     )
 

@@ -112,7 +112,7 @@ class Service(_Part):
     """Where personal data must stay: a zone or a region; "" when it may be anywhere."""
     rps_per_worker: PerSecond = Field(default=50.0, gt=0, examples=["50/s", 400])
     """The rate at which one worker process is saturated. An assumption (20 ms of work a request)
-    until `backendctl loadtest run --stress` has measured it."""
+    until `backendctl loadtest run --with stress` has measured it."""
 
 
 class Team(_Part):
