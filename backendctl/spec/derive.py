@@ -102,18 +102,12 @@ def burn_rate(spec: Spec) -> float:
     return spec.slo.error_rate / (1 - spec.slo.availability)
 
 
-def latency_edges_ms(spec: Spec) -> tuple[float, ...]:
-    """Histogram edges in ms: 1-2-5 steps from 1 ms to 60 s, and the SLO's thresholds exactly.
+def slo_edges_ms(spec: Spec) -> tuple[float, float]:
+    """p95 and p99 in ms, to be edges of every latency histogram.
 
     A threshold that is no edge can only be judged at the edge below it.
     """
-    decades = (base * 10.0**exponent for exponent in range(5) for base in (1, 2, 5))
-    steps = {edge for edge in decades if edge <= 50_000} | {60_000.0}
-    return tuple(sorted(steps | {_ms(spec.slo.p95), _ms(spec.slo.p99)}))
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return round(spec.slo.p95 * 1000, 3), round(spec.slo.p99 * 1000, 3)
 
 
 # --- size -------------------------------------------------------------------------------------
