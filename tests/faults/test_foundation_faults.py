@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -127,6 +127,7 @@ def test_a_crash_while_the_database_is_made_leaves_nothing_that_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout(tmp_path, "local").create()
+    layout.create_sockets()
     database = Postgres(layout)
     finish = Postgres._run
 
@@ -276,5 +277,6 @@ def _kill_all(layout: Layout) -> None:
     """As a power cut does: everything at once, the supervisor first."""
     processes = _processes(layout)
     for process in processes:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(processes, timeout=10)

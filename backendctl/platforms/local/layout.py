@@ -146,9 +146,15 @@ class Layout:
         ignore = self.state / ".gitignore"
         if not ignore.exists():
             atomic_write(ignore, b"*\n")
+        return self
+
+    def create_sockets(self) -> None:
+        """Make the folder of the sockets, where it is not `run`; before anything listens in it.
+
+        Raises BackendctlError `platform.permission` when somebody else has made it.
+        """
         if self.sockets != self.run:
             _make_private(self.sockets)
-        return self
 
     def remove_sockets(self) -> None:
         """Remove the short socket folder, if there is one; nothing may be listening there."""

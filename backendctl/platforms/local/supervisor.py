@@ -299,7 +299,7 @@ class Supervisor:
         return self._layout.run / "supervisord.pid.json"
 
     def _launch_supervisord(self) -> None:
-        self._layout.create()
+        self._layout.create().create_sockets()
         make_folder(self._programs)
         self._end_supervisord()
         self._layout.supervisor_socket.unlink(missing_ok=True)

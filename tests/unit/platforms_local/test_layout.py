@@ -16,7 +16,6 @@ def test_everything_lies_under_the_environment_and_is_private(tmp_path: Path) ->
         assert folder.is_relative_to(tmp_path / ".backendctl")
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert (tmp_path / ".backendctl" / ".gitignore").read_text() == "*\n"
-    layout.remove_sockets()
 
 
 def test_two_environments_share_nothing_but_the_state_folder(tmp_path: Path) -> None:
@@ -28,7 +27,10 @@ def test_two_environments_share_nothing_but_the_state_folder(tmp_path: Path) -> 
 def test_a_socket_can_be_bound_however_long_the_project_path_is(tmp_path: Path) -> None:
     project = tmp_path / ("long" * 15) / ("path" * 15)
     layout = Layout(project, "local").create()
+    assert not layout.sockets.exists()
     try:
+        layout.create_sockets()
+        layout.create_sockets()
         assert layout.sockets != layout.run
         assert stat.S_IMODE(layout.sockets.stat().st_mode) == 0o700
         with socket.socket(socket.AF_UNIX) as sock:
@@ -51,7 +53,7 @@ def test_a_socket_folder_made_by_someone_else_is_refused(
     layout.sockets.mkdir(mode=0o777)
     layout.sockets.chmod(0o777)
     with pytest.raises(BackendctlError) as raised:
-        layout.create()
+        layout.create_sockets()
     assert raised.value.code == "platform.permission"
     assert os.fspath(layout.sockets) in raised.value.message
 
@@ -64,5 +66,5 @@ def test_a_socket_folder_that_is_a_link_is_refused(
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     layout.sockets.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BackendctlError) as raised:
-        layout.create()
+        layout.create_sockets()
     assert raised.value.code == "platform.permission"
