@@ -8,6 +8,7 @@ A project's own locustfile replaces `ClosedLoop`; see the guide on load tests.
 """
 
 import time
+from typing import Any
 
 import gevent
 from locust import FastHttpUser, task
@@ -26,12 +27,13 @@ class _Sender(FastHttpUser):
 
     @property
     def generator(self) -> Generator:
-        return self.environment.generator
+        found: Generator = vars(self.environment)["generator"]
+        return found
 
     def on_start(self) -> None:
         # A redirect is an answer; following it would measure two requests as one. Set once here:
         # Locust's allow_redirects=False changes the client under all requests in flight.
-        agent = self.client.client
+        agent: Any = self.client.client
         agent.redirect_response_codes = NO_REDIRECTS
         # geventhttpclient sends an idempotent request again, up to `size + 1` times, when the
         # connection closes without an answer. To a user that is a failed request. (A kept-alive
@@ -49,7 +51,7 @@ class _Sender(FastHttpUser):
             request.url,
             name=request.operation.name,
             data=request.body,
-            headers=request.headers,
+            headers=dict(request.headers),
             catch_response=True,  # nothing is reported to Locust's own, rounded statistics
         )
         status = response.status_code
@@ -64,7 +66,7 @@ class OpenLoop(_Sender):
 
     @task
     def obey(self) -> None:
-        order = self.environment.orders.get()
+        order = vars(self.environment)["orders"].get()
         behind = 0
         for second, due in self.generator.moments(order):
             wait = due - time.monotonic()
@@ -96,7 +98,7 @@ class ClosedLoop(_Sender):
         self.send(stage, second, due)
 
 
-def _failure(response) -> Outcome:
+def _failure(response: Any) -> Outcome:
     error = response.request_meta["exception"] or getattr(response, "error", None)
     error = getattr(error, "original", error)
     timed_out = isinstance(error, gevent.Timeout | TimeoutError)

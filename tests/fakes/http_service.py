@@ -71,11 +71,12 @@ class _Service:
         self.seen[f"{method} {path}"] += 1
         self.headers[headers.get("authorization", "")] += 1
         self._count += 1
+        fails = self._error_every and self._count % self._error_every == 0
         loop = asyncio.get_running_loop()
         if self._stall and self._count == self._stall_after:
             self._blocked_until = loop.time() + self._stall
         await asyncio.sleep(max(self._latency, self._blocked_until - loop.time()))
-        if self._error_every and self._count % self._error_every == 0:
+        if fails:
             return 500, {}
         return self._store(method, path, body)
 
