@@ -367,7 +367,8 @@ def requested_output() -> Output:
 
 
 def _print_error(error: BackendctlError) -> None:
-    lines = [f"error: {error.message}  [{error.code}]"]
+    first, *rest = error.message.splitlines() or [""]
+    lines = [f"error: {first}  [{error.code}]", *rest]
     if error.cause:
         lines.append(f"  cause: {_indent(error.cause)}")
     if error.state:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         "backendctl deploy",
         "backendctl deploy --strategy blue-green --bake 1m",
         "backendctl deploy --traffic 100/s      # local: nobody else uses it",
+        "backendctl deploy --unjudged 'nobody uses it yet' --yes",
         "backendctl deploy --env staging --output json",
     )
 )
@@ -38,6 +39,12 @@ def deploy(
         str | None,
         typer.Option(metavar="RATE", help="On local: send synthetic reads meanwhile."),
     ] = None,
+    unjudged: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Promote without a verdict; recorded with who and why."
+        ),
+    ] = None,
     note: Annotated[str, typer.Option(help="Kept with the release.")] = "",
 ) -> Answer:
     """Release the working tree: by canary, judged step by step, or by blue-green.
@@ -59,8 +66,11 @@ def deploy(
         step_time=duration("--step-time", step_time),
         bake=duration("--bake", bake),
         synthetic_rps=rate("--traffic", traffic),
+        unjudged=unjudged,
         note=note,
     )
+    if unjudged is not None:
+        session.confirm("The release will be promoted without a verdict. Go on?")
     opened = environment.open_environment(session.directory, session.environment, changes=True)
     outcome = run(opened, changes, session, teller(session))
     return answer_of(opened.environment.name, outcome, outcome.error())

@@ -8,6 +8,7 @@ from backendctl.errors import BackendctlError
 from backendctl.rollout.events import Event
 from backendctl.rollout.history import serving
 from backendctl.rollout.lease import held
+from backendctl.rollout.states import Word
 from backendctl.spec.model import Spec, Strategy
 from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
@@ -28,6 +29,8 @@ class Changes:
     step_time: float | None = None
     bake: float | None = None
     synthetic_rps: float | None = None
+    unjudged: str | None = None
+    """A person's reason to promote without a verdict; health and smoke checks still count."""
     note: str = ""
 
     def applied_to(self, spec: Spec) -> Spec:
@@ -66,6 +69,7 @@ def deploy(
                 on_event,
                 lease=lease,
                 by=by,
+                override=Word(by, changes.unjudged) if changes.unjudged else None,
                 means=rollouts.Means(on_line=progress.detail),
             )
 
