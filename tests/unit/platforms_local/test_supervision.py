@@ -12,7 +12,8 @@ import pytest
 
 from backendctl.platforms.local import launch, supervision
 from backendctl.platforms.local.layout import Layout
-from backendctl.platforms.local.supervisor import Program, Supervisor, configuration, last_end
+from backendctl.platforms.local.supervisor import Program, Supervisor
+from backendctl.platforms.local.supervisord import configuration, last_end
 from tests.local_servers import eventually
 
 
