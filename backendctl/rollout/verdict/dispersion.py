@@ -133,18 +133,25 @@ class Dispersion:
         return Dispersion(self.value, self.peak, self.value)
 
     def after(
-        self, hits: int, stable_hits: int, requests: int, seconds: float, scale: float
+        self,
+        hits: int,
+        stable_hits: int,
+        requests: int,
+        seconds: float,
+        scale: float,
+        outage: bool = False,
     ) -> "Dispersion":
         """With one more block: both arms' events and the candidate's requests.
 
-        `scale` is T of the speed limit, seconds.
+        `scale` is T of the speed limit, seconds. In an outage of both arms a burst of the
+        candidate's is not its own, so only the split between the arms is looked at.
         """
         split = tuple(
             each.after(hits, hits + stable_hits, seconds, window * scale)
             for each, window in zip(self.split, default.DISPERSION_WINDOWS, strict=True)
         )
         bursts = tuple(
-            each.after(hits, requests, seconds, window * scale)
+            each.after(0 if outage else hits, 0 if outage else requests, seconds, window * scale)
             for each, window in zip(self.bursts, default.DISPERSION_WINDOWS, strict=True)
         )
         value = max(

@@ -105,6 +105,9 @@ def update_track(
 ) -> Track:
     """With one more block of `seconds`, whose counts are known to be usable."""
     hits, stable_hits = candidate.events(metric.name) or 0, stable.events(metric.name) or 0
+    outage = plan.mask_outages and track.background.is_outage(
+        stable.requests, stable_hits, track.dispersion.peak
+    )
     dispersion = track.dispersion
     if plan.temper:
         dispersion = dispersion.after(
@@ -113,10 +116,8 @@ def update_track(
             candidate.requests,
             seconds,
             plan.speed_limit or default.SLOWEST_CONVICTION,
+            outage,
         )
-    outage = plan.mask_outages and track.background.is_outage(
-        stable.requests, stable_hits, dispersion.peak
-    )
     gains = _gains(metric, step, candidate.requests, hits, stable.requests, stable_hits)
     if outage:
         gains = gains.masked()
