@@ -168,7 +168,6 @@ class Driver:
         except Exception as error:
             self._bug = error
             outcome = Outcome(serial, False, "bug", f"{type(error).__name__}: {error}")
-        self._lease.check()
         if outcome is not None:
             self._feed(outcome)
 

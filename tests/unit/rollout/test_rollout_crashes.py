@@ -19,6 +19,7 @@ from backendctl.rollout.events import (
     Shifted,
 )
 from backendctl.rollout.history import serving
+from backendctl.rollout.records import check
 from backendctl.rollout.verdict import Decision
 from backendctl.spec.model import Strategy
 from backendctl.workflows.rollouts import Means, Outcome, recover, run_rollback
@@ -90,6 +91,10 @@ class Story:
         assert env.connected == {now.stable}
         assert env.broken_rules == []
         assert env.failed == 0
+        # What the last driver decided is what its journal says, whenever it was interrupted.
+        last = self.fake.store.rollouts()[-1]
+        if last != "0001":  # which another verdict had judged
+            assert check(self.fake.store.records(last), self.judge) == []
 
 
 def canary(story: Story) -> Outcome:

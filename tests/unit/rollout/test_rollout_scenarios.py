@@ -3,7 +3,7 @@
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Condition
+from backendctl.platforms.base import Condition, PersonCommand
 from backendctl.rollout.events import BlockObserved, PhaseChanged, Shifted
 from backendctl.rollout.history import serving
 from backendctl.rollout.judge import shipped
@@ -280,6 +280,31 @@ def test_blocks_say_what_both_arms_did(fake: Fake, desk: Desk) -> None:
     assert first.stable is not None
     assert first.candidate.requests == pytest.approx(5, abs=2)
     assert first.stable.requests == pytest.approx(95, abs=3)
+
+
+def test_no_block_spans_a_shift(fake: Fake, desk: Desk) -> None:
+    desk.deploy()
+    shifted = 0.0
+    for event in desk.events:
+        if isinstance(event, Shifted):
+            shifted = event.at
+        if isinstance(event, BlockObserved):
+            assert event.block.start >= shifted
+
+
+def test_stable_that_was_stopped_meanwhile_is_started_before_it_gets_users_back(
+    fake: Fake, desk: Desk
+) -> None:
+    def stop_stable(event: object) -> None:
+        if isinstance(event, BlockObserved) and not fake.store.posted(event.rollout):
+            fake.env.behaviours[1].started = None
+            word = PersonCommand("abort", "bob", "why", fake.clock.now())
+            fake.store.post(event.rollout, word)
+
+    desk.on_event = stop_stable
+    assert desk.deploy().result == "restored"
+    assert fake.env.broken_rules == []
+    assert fake.env.condition(1) is Condition.READY
 
 
 def test_the_second_rollout_of_an_environment_waits_for_the_first(fake: Fake, desk: Desk) -> None:
