@@ -63,9 +63,15 @@ def _fell(first: ArmSample, last: ArmSample) -> bool:
         (first.masked, last.masked),
         (first.latencies.total, last.latencies.total),
         *zip(first.latencies.at_most, last.latencies.at_most, strict=False),
+        *zip(_above(first.latencies), _above(last.latencies), strict=False),
     ]
     same_edges = first.latencies.edges_ms == last.latencies.edges_ms
     return not same_edges or any(new < old for old, new in pairs)
+
+
+def _above(latencies: Latencies) -> list[int]:
+    """Requests above each edge; cumulative too, so these never fall within a series either."""
+    return [latencies.total - count for count in latencies.at_most]
 
 
 def _counts(arm: ArmSample, thresholds: Mapping[str, float]) -> ArmBlock:

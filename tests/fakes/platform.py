@@ -235,6 +235,7 @@ class FakeRouter:
         named = {*routes.weights, routes.preview, routes.fallback} - {None}
         if not named <= env.connected:
             raise ValueError(f"not connected: {named - env.connected}")
+        env.clock.wait(0.01)
         before = env.routes.weights if env.routes else {}
         for number, share in routes.weights.items():
             rises = share > before.get(number, 0)

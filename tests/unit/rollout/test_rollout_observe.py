@@ -75,12 +75,12 @@ def test_a_block_is_what_was_added(first: ArmSample, more: ArmSample) -> None:
 def test_any_counter_that_fell_makes_the_arm_missing_never_negative(
     first: ArmSample, last: ArmSample
 ) -> None:
-    fell = (
-        last.requests < first.requests
-        or last.errors < first.errors
-        or last.masked < first.masked
-        or any(b < a for a, b in zip(first.latencies.at_most, last.latencies.at_most, strict=True))
-    )
+    def bands(it: ArmSample) -> list[int]:
+        kept = it.latencies.at_most
+        return [*kept, *(it.latencies.total - count for count in kept)]
+
+    counters = [(a.requests, a.errors, a.masked, *bands(a)) for a in (first, last)]
+    fell = any(new < old for old, new in zip(*counters, strict=True))
     block, problem = between(first, last)
     assert (block.candidate is None) == fell
     assert bool(problem) == fell
