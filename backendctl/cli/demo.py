@@ -41,6 +41,8 @@ def demo(
             state="everything is stopped",
             next=(f"open {target}",),
         )
+    for remark in story.remarks:
+        session.line(remark)
     lines = [f"{s.seconds:6.1f} s  {s.name}: {s.result}" for s in story.steps]
     return Answer(
         data={**story.data(), "report": str(target)},

@@ -1,9 +1,11 @@
 """`backendctl down`: stop everything of an environment; data survives unless purged."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Grant
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
 from backendctl.workflows.progress import Progress
@@ -23,9 +25,8 @@ def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[
     try:
         running = list(platform.runtime.running())
         if running:
-            with progress.step("Stopping releases"):
-                for number in running:
-                    platform.runtime.stop(number)
+            with progress.step("Stopping releases"), ThreadPoolExecutor(len(running)) as pool:
+                list(pool.map(platform.runtime.stop, running))
         with progress.step("Stopping the servers" + (" and deleting their data" if purge else "")):
             platform.foundation.stop(purge=purge)
     finally:
@@ -33,7 +34,7 @@ def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[
     return {"environment": opened.environment.name, "stopped": running, "purged": purge}
 
 
-def _give_back(opened: Opened, grant: Any, purge: bool) -> None:
+def _give_back(opened: Opened, grant: Grant, purge: bool) -> None:
     try:
         opened.platform.store.release(grant)
     except (OSError, BackendctlError):

@@ -7,12 +7,19 @@ from markupsafe import Markup
 
 from backendctl.loadtest.private import write_private
 from backendctl.loadtest.traffic import TrafficSecond
+from backendctl.loadtest.verdict import Result
 from backendctl.report.page import Cell, Fact, Page, Section, Table, render
 from backendctl.report.plot import Mark, Rule, Series, Tone, line_plot
 from backendctl.rollout.verdict import Judgement
 from backendctl.workflows.demo.recording import ReleaseStory
 from backendctl.workflows.demo.story import Story
 
+TONES: dict[Result, Tone] = {
+    Result.PASS: "good",
+    Result.FAIL: "bad",
+    Result.INCONCLUSIVE: "unsure",
+    Result.INVALID: "unsure",
+}
 LEAST = 1e-3
 """Evidence below this is drawn at it: less says no more."""
 
@@ -31,13 +38,16 @@ def page(story: Story) -> Page:
         *(_lost(each) for each in (story.good, story.forced, story.manual)),
     ]
     if test is not None:
-        tone: Tone = "good" if test.result == "pass" else "bad"
+        tone: Tone = TONES[test.result]
         facts.insert(1, Fact("load test", test.result.value, f"p99 {test.p99_ms} ms", tone))
     return Page(
         title="backendctl demo",
         verdict="It went as promised" if not problems else "It did not go as promised",
         tone="good" if not problems else "bad",
-        summary=problems or ["The good release serves, the bad one was found and undone."],
+        summary=[
+            *(problems or ["The good release was promoted, the bad one found and undone."]),
+            *story.remarks,
+        ],
         facts=facts,
         sections=[_steps(story), *(_release(each) for each in story.releases)],
     )

@@ -9,6 +9,8 @@ ANSWERS = {"name": "shop", "resource": "items", "peak_rps": "75/s", "p95": "250m
 USERS_RPS = 150.0
 """Requests per second of the demo's users: twice the expected peak, so that every promise is
 made under the load that the load test offers."""
+SETTLE = 1.5
+"""Seconds of users before a release begins, so that there is traffic to look at."""
 
 ROLLOUT = """
 # Far shorter than the defaults, so that the story fits into a minute. That is sound here only
@@ -18,7 +20,7 @@ ROLLOUT = """
 steps = [25, 50]
 warm_up = "1s"
 step_time = "4s"
-bake = "3s"
+bake = "2s"
 deadline = "20s"
 on_inconclusive = "abort"
 

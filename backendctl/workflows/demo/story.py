@@ -10,6 +10,7 @@ from typing import Any
 from backendctl.loadtest.profile import QUICK
 from backendctl.loadtest.results import LoadTestResult
 from backendctl.loadtest.traffic import Traffic
+from backendctl.loadtest.verdict import Result
 from backendctl.platforms.base import PersonCommand
 from backendctl.rollout.events import Event, Shifted
 from backendctl.workflows import loadtest
@@ -20,7 +21,7 @@ from backendctl.workflows.down import down
 from backendctl.workflows.environment import Opened, open_environment
 from backendctl.workflows.progress import Progress
 from backendctl.workflows.rollouts import Outcome
-from backendctl.workflows.synthetic import SETTLE, readable
+from backendctl.workflows.synthetic import readable
 from backendctl.workflows.up import up
 
 OnEvent = Callable[[Event], None]
@@ -60,9 +61,18 @@ class Story:
             failed = story.traffic.failed if story.traffic else 0
             if failed and story is not self.bad:
                 found.append(f"{story.title}: {failed} user requests failed")
-        if self.load_test is None or self.load_test.result != "pass":
-            found.append(f"load test: {self.load_test.result if self.load_test else 'not run'}")
+        test = self.load_test
+        if test is None or test.result is Result.FAIL:
+            found.append(f"load test: {test.result if test else 'not run'}")
         return found
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader should know, though it speaks of this machine and not of the product."""
+        if self.load_test is None or self.load_test.result in (Result.PASS, Result.FAIL):
+            return []
+        reasons = "; ".join(self.load_test.verdict.reasons)
+        return [f"The load test is {self.load_test.result.value}: {reasons}"]
 
     def data(self) -> dict[str, Any]:
         """For the JSON answer."""
@@ -87,6 +97,7 @@ class Story:
             "forced_rollback": self.forced.data(),
             "manual_rollback": self.manual.data(),
             "problems": self.problems,
+            "remarks": self.remarks,
         }
 
 
@@ -154,7 +165,7 @@ def _under_users(
     """A part of the story with users on the service, every request of theirs accounted for."""
     with _part(story, progress, each.title) as said:
         with Traffic(opened.platform.router.url, shop.USERS_RPS, readable(opened)) as traffic:
-            time.sleep(SETTLE)
+            time.sleep(shop.SETTLE)
             each.began = time.time()
             yield
             each.seconds = time.time() - each.began
