@@ -346,7 +346,8 @@ def interrupted() -> BackendctlError:
     return BackendctlError(
         "interrupted",
         "stopped before it was done",
-        state="nothing was left half-done; the command can be typed again",
+        state="it stopped where it was; the same command can be typed again",
+        next=("backendctl status",),
     )
 
 

@@ -96,13 +96,7 @@ def rollback(
 
     opened = environment.open_environment(session.directory, session.environment, changes=True)
     outcome = run(opened, release, reason, teller(session))
-    error = None if _went_back(outcome.result, release) else outcome.error()
-    return answer_of(opened.environment.name, outcome, error)
-
-
-def _went_back(result: str, release: int | None) -> bool:
-    """An abort of the rollout in flight is what `rollback` without a number asks for, too."""
-    return result == "promoted" or (result == "restored" and release is None)
+    return answer_of(opened.environment.name, outcome, outcome.error())
 
 
 def _strategy(given: str | None) -> "Strategy | None":

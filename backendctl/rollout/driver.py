@@ -113,9 +113,12 @@ class Driver:
         the rollout first and is raised then.
         """
         interrupts = 0
-        while not self._over():
+        over = False
+        while not over:
             try:
-                self._turn()
+                over = self._over()
+                if not over:
+                    self._turn()
             except KeyboardInterrupt:
                 interrupts += 1
                 if interrupts > 1 or self.state.phase is Phase.HOLD:

@@ -64,6 +64,6 @@ def unjudgeable(platform: Platform, ahead: Forecast, baseline: Baseline) -> Back
         "rollout.unjudgeable",
         f"at {baseline.rps:.2g} requests per second no verdict is possible before the deadline",
         cause=cause,
-        state="nothing was changed",
+        state="the release is recorded but was not started; what served goes on serving",
         next=(*local, *other, "backendctl status"),
     )
