@@ -44,7 +44,7 @@ def _missing(start: Path) -> BackendctlError:
         next=(
             "backendctl init          # wrap the service that is in this folder",
             "backendctl new NAME      # begin a new service",
-            "backendctl --directory FOLDER ...",
+            "backendctl status --directory FOLDER",
         ),
     )
 

@@ -136,7 +136,7 @@ class LocalFoundation:
         return status.restarts if status else 0
 
     def _does_not_start(self, server: Server, late: bool) -> BackendctlError:
-        log = self._layout.logs / f"{server.name}.log"
+        log = self._layout.log(server.name)
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         what = f"does not answer after {_READY_DEADLINE:.0f} s" if late else "does not stay up"
         return BackendctlError(
@@ -144,7 +144,7 @@ class LocalFoundation:
             f"{server.name} {what}",
             cause="\n".join(lines[-_LOG_LINES:]),
             state="its data is untouched; the other servers were left as they are",
-            next=(f"backendctl logs {server.name}", "backendctl doctor"),
+            next=(f"tail -n 50 {log}", "backendctl doctor"),
         )
 
 

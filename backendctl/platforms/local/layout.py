@@ -64,6 +64,10 @@ class Layout:
     def logs(self) -> Path:
         return self.home / "logs"
 
+    def log(self, program: str) -> Path:
+        """What the supervised program `program` wrote."""
+        return self.logs / f"{program}.log"
+
     @property
     def run(self) -> Path:
         """What is true only while processes run: pid files, sockets when the path is short."""

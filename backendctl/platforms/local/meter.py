@@ -23,6 +23,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ArmSample, Latencies, Sample
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
 from backendctl.platforms.local.envoy_config import Arm
+from backendctl.platforms.local.gateway import GATEWAY
 from backendctl.platforms.local.layout import Layout
 
 STANDARD_EDGES_MS = (
@@ -60,6 +61,7 @@ class EnvoyMeter:
         """`edges_ms` are thresholds that must be among the edges, the SLO's above all. Envoy
         keeps two significant digits and whole milliseconds: others are rounded down to that."""
         self._admin = EnvoyAdmin(layout.admin_socket)
+        self._log = layout.log(GATEWAY)
         self._edges = edges(edges_ms)
         self._clock = clock or SystemClock()
         self._former: dict[int, ArmSample] = {}
@@ -78,7 +80,7 @@ class EnvoyMeter:
                 "the gateway's counters cannot be read",
                 cause=str(error),
                 state="what it serves is not known from here",
-                next=("backendctl status", "backendctl logs gateway"),
+                next=("backendctl status", f"tail -n 50 {self._log}"),
             ) from error
         arms = arm_samples(counters_of(counters), bins_of(histograms), self._edges)
         self._former = {n: never_unmasked(arm, self._former.get(n)) for n, arm in arms.items()}

@@ -53,6 +53,7 @@ class EnvoyRouter:
         self._files = GatewayFiles(layout)
         self._ports = Ports(layout)
         self._admin = EnvoyAdmin(layout.admin_socket)
+        self._log = layout.log(GATEWAY)
         self._endpoints = endpoints
         self._clock = clock or SystemClock()
 
@@ -79,7 +80,7 @@ class EnvoyRouter:
             if health and all(health):
                 return
             if self._clock.monotonic() >= end:
-                raise _refused(
+                raise self._refused(
                     f"the gateway does not find release {number} healthy",
                     f"{sum(health)} of {len(health)} endpoints answer "
                     f"{releases[number].ready_path} with 2xx, after {deadline:g} s",
@@ -212,10 +213,19 @@ class EnvoyRouter:
             self._clock.wait(_POLL)
         if body is not former:
             self._files.write(path, former)
-        raise _refused(
+        raise self._refused(
             f"the gateway does not serve version {version} of {path.name}",
             cause,
             "the former routes still hold",
+        )
+
+    def _refused(self, message: str, cause: str, state: str) -> BackendctlError:
+        return BackendctlError(
+            "platform.gateway",
+            message,
+            cause=cause,
+            state=state,
+            next=("backendctl status", f"tail -n 50 {self._log}"),
         )
 
     # --- asking Envoy -----------------------------------------------------------------------
@@ -274,13 +284,3 @@ def _next_version(former: dict[str, Any]) -> str:
     """Rises with each change; the time keeps it apart from those of a purged environment."""
     count = int(str(former["version_info"]).partition("-")[0]) + 1
     return f"{count}-{int(time.time())}"
-
-
-def _refused(message: str, cause: str, state: str) -> BackendctlError:
-    return BackendctlError(
-        "platform.gateway",
-        message,
-        cause=cause,
-        state=state,
-        next=("backendctl status", "backendctl logs gateway"),
-    )

@@ -212,7 +212,7 @@ class Supervisor:
             "argv": list(program.argv),
             "directory": str(program.directory),
             "environment": dict(program.environment),
-            "log": str(program.log or self._layout.logs / f"{program.name}.log"),
+            "log": str(program.log or self._layout.log(program.name)),
             "record": str(self._record(program.name)),
             "restart": program.restart,
             "stop_grace": program.stop_grace,
