@@ -14,10 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from backendctl.loadtest.intervals import RISK, fewest
+from backendctl.spec.derive import PEAK_MULTIPLE
 from backendctl.spec.model import Load, Slo
 
-FACTOR = 2.0
-"""The load test offers this many times the expected peak."""
 SPIKE_FACTOR = 3.0
 PREFLIGHT_SHARE = 0.05
 STRESS_GROWTH = 1.25
@@ -156,7 +155,7 @@ def derive(
 ) -> Profile:
     """The load test that the promises ask for."""
     lengths = durations or Durations()
-    rate = FACTOR * load.peak_rps
+    rate = PEAK_MULTIPLE * load.peak_rps
     # A service slower than this has long broken its promise; waiting longer only ties up sockets.
     timeout = min(30.0, max(2.0, 5 * slo.p99))
     hold = _hold(lengths.hold, rate)
@@ -218,7 +217,7 @@ def _extra_stages(extras: frozenset[Extra], lengths: Durations, peak: float) -> 
     if Extra.SOAK in extras:
         stages.append(replace(_open("soak", lengths.soak, peak), judged=True))
     if Extra.STRESS in extras:
-        rate = FACTOR * STRESS_GROWTH * peak
+        rate = PEAK_MULTIPLE * STRESS_GROWTH * peak
         while rate <= STRESS_LIMIT * peak:
             stages.append(_open(f"stress {rate / peak:.1f}x", lengths.stress_step, rate))
             rate *= STRESS_GROWTH
@@ -234,7 +233,7 @@ def _hold(asked: float | None, rate: float) -> float:
 
 def _users(load: Load, slo: Slo, cores: int) -> tuple[int, float, list[str]]:
     """How many closed-loop users, their mean think time, and what to say about them."""
-    wanted = math.ceil(FACTOR * load.peak_users)
+    wanted = math.ceil(PEAK_MULTIPLE * load.peak_users)
     notes = []
     # N = X (Z + R), with R anywhere between nothing and what the SLO allows.
     fastest = load.peak_users / load.think_time if load.think_time else math.inf

@@ -12,6 +12,7 @@ from backendctl.platforms.local.runtime import LocalRuntime
 from backendctl.platforms.local.secrets import LocalSecrets
 from backendctl.platforms.local.store import LocalStore
 from backendctl.platforms.local.supervisor import Supervisor
+from backendctl.spec.derive import slo_edges_ms
 from backendctl.spec.model import Environment, Spec
 
 
@@ -31,7 +32,7 @@ def open_local(project: Path, spec: Spec, environment: Environment) -> Platform:
         foundation=foundation,
         runtime=runtime,
         router=router,
-        meter=EnvoyMeter(layout, (spec.slo.p95 * 1000, spec.slo.p99 * 1000)),
+        meter=EnvoyMeter(layout, slo_edges_ms(spec)),
         store=store,
         secrets=secrets,
     )
