@@ -31,46 +31,30 @@ registers the function (`register(app, function)`) or the group.
 
 import functools
 import inspect
-import json
-import os
-import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
 
+from backendctl.cli.answer import SCHEMA, envelope, print_error, unwritten, write_json
+from backendctl.cli.answer import Answer as Answer
+from backendctl.cli.outlet import Outlet
+from backendctl.cli.typed import completed, requested_output, spoken_name
 from backendctl.errors import BackendctlError, Exit
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-SCHEMA = "backendctl/v1"
 
 
 class Output(StrEnum):
     TEXT = "text"
     JSON = "json"
     JSONL = "jsonl"
-
-
-Text = str | Callable[["Console"], None]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command found or did."""
-
-    data: Mapping[str, Any] = field(default_factory=dict)
-    text: Text = ""
-    exit: int = Exit.OK
-    error: BackendctlError | None = None
-    """Why the exit status is not 0, where the command still has data to give."""
 
 
 class Session:
@@ -92,8 +76,15 @@ class Session:
         self.yes = yes
         self.verbose = verbose
         self.directory = directory or Path.cwd()
+        self._elsewhere = directory
+        self._out, self._progress = Outlet(sys.stdout), Outlet(sys.stderr)
 
     # --- who is there ---
+
+    @property
+    def heard(self) -> bool:
+        """Whether somebody still reads what we write; a command that only shows can stop then."""
+        return self._out.heard and self._progress.heard
 
     @property
     def interactive(self) -> bool:
@@ -103,9 +94,12 @@ class Session:
     @functools.cached_property
     def console(self) -> "Console":
         """Where progress and questions go: stderr, so that stdout holds nothing but the answer."""
-        from rich.console import Console
+        return _console(self._progress, soft_wrap=True)
 
-        return Console(stderr=True, highlight=False, soft_wrap=True)
+    def write(self, line: str) -> None:
+        """One line of the answer itself, for an answer that has no foreseeable end."""
+        self._out.write(line + "\n")
+        self._out.flush()
 
     # --- progress ---
 
@@ -124,7 +118,8 @@ class Session:
     def emit(self, event: str, data: Mapping[str, Any]) -> None:
         """A structured event; only `--output jsonl` carries it."""
         if self.output is Output.JSONL:
-            _write_json({"schema": SCHEMA, "event": event, "at": time.time(), "data": dict(data)})
+            body = {"schema": SCHEMA, "event": event, "at": time.time(), "data": dict(data)}
+            write_json(body, self._out)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -167,7 +162,7 @@ class Session:
                 "usage.confirmation",
                 f"{question} Nobody is there to answer.",
                 state="nothing was changed",
-                next=(f"backendctl {self.command} --yes",),
+                next=("--yes",),
             )
         if not typer.confirm(question, err=True):
             raise typer.Abort
@@ -182,8 +177,39 @@ class Session:
                 "usage.confirmation",
                 f"{question} It must be confirmed with {word!r}; {said}.",
                 state="nothing was changed",
-                next=(f"backendctl {self.command} --confirm {word}",),
+                next=(f"--confirm {word}",),
             )
+
+    # --- the end ---
+
+    def completed(self, lines: Sequence[str]) -> tuple[str, ...]:
+        """Commands to type next, about the environment and the folder that this one is about."""
+        return completed(lines, self.environment, self._elsewhere)
+
+    def give(self, answer: Answer) -> None:
+        """Write the answer and leave with its exit status."""
+        if answer.error is not None:
+            answer.error.next = self.completed(answer.error.next)
+        if self.output is Output.TEXT:
+            if callable(answer.text):
+                answer.text(_console(self._out, soft_wrap=not self._out.isatty()))
+            elif answer.text:
+                self._out.write(answer.text.rstrip("\n") + "\n")
+            self._out.flush()
+            if answer.error is not None:
+                print_error(answer.error)
+        else:
+            write_json(envelope(self.command, answer), self._out)
+        if self._out.trouble is not None:
+            print_error(unwritten(self._out.trouble))
+            raise typer.Exit(int(answer.exit) or Exit.MISSING)
+        raise typer.Exit(int(answer.exit))
+
+
+def _console(outlet: Outlet, *, soft_wrap: bool) -> "Console":
+    from rich.console import Console
+
+    return Console(file=cast(TextIO, outlet), highlight=False, soft_wrap=soft_wrap)
 
 
 # --- the decorator ----------------------------------------------------------------------------
@@ -243,9 +269,14 @@ def command(*, examples: tuple[str, ...] = (), name: str | None = None) -> Calla
             session = Session(spoken_name(), **shared)
             try:
                 answer = function(session, **arguments)
+            except BackendctlError as error:
+                error.next = session.completed(error.next)
+                raise
             except KeyboardInterrupt as signal:  # Typer would leave without an answer
                 raise interrupted() from signal
-            give(session, answer)
+            except BrokenPipeError as error:  # likewise; some server's connection, not our output
+                raise ConnectionError(f"a connection broke: {error}") from error
+            session.give(answer)
 
         run.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[*own, *common], return_annotation=None
@@ -269,75 +300,20 @@ def group(help: str) -> typer.Typer:
     return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
 
 
-def spoken_name() -> str:
-    """The command as typed, without its options: `rollout status`."""
-    words = []
-    for word in sys.argv[1:]:
-        if not re.fullmatch(r"[a-z][a-z-]*", word):
-            break
-        words.append(word)
-    return " ".join(words[:2]) if words[:1] and words[0] in GROUPS else " ".join(words[:1])
-
-
-GROUPS = ("rollout", "loadtest", "secrets")
-
-
 def _help_text(body: str, examples: tuple[str, ...]) -> str:
     if not examples:
         return body
     return body + "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
 
 
-# --- the answer -------------------------------------------------------------------------------
-
-
-def envelope(command: str, answer: Answer) -> dict[str, Any]:
-    """The one form of every JSON answer."""
-    return {
-        "schema": SCHEMA,
-        "command": command,
-        "ok": answer.exit == Exit.OK,
-        "exit": int(answer.exit),
-        "data": dict(answer.data),
-        "error": None if answer.error is None else error_body(answer.error),
-    }
-
-
-def error_body(error: BackendctlError) -> dict[str, Any]:
-    cause = "; ".join(part for part in (error.cause, error.state) if part)
-    return {
-        "code": error.code,
-        "message": error.message,
-        "cause": cause,
-        "next": list(error.next),
-    }
-
-
-def give(session: Session, answer: Answer) -> None:
-    """Write the answer and leave with its exit status."""
-    if session.output is Output.TEXT:
-        if callable(answer.text):
-            from rich.console import Console
-
-            answer.text(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
-        elif answer.text:
-            sys.stdout.write(answer.text.rstrip("\n") + "\n")
-        sys.stdout.flush()
-        if answer.error is not None:
-            _print_error(answer.error)
-    else:
-        _write_json(envelope(session.command, answer))
-    raise typer.Exit(int(answer.exit))
-
 
 def fail(error: BackendctlError) -> int:
     """Report an error in the form that was asked for; returns the exit status."""
-    output = requested_output()
-    if output is Output.TEXT:
-        _print_error(error)
-    else:
+    if requested_output() in (Output.JSON, Output.JSONL):
         answer = Answer(data=error.data, exit=error.exit, error=error)
-        _write_json(envelope(spoken_name(), answer))
+        write_json(envelope(spoken_name(), answer), Outlet(sys.stdout))
+    else:
+        print_error(error)
     return int(error.exit)
 
 
@@ -351,42 +327,5 @@ def interrupted() -> BackendctlError:
     )
 
 
-def requested_output() -> Output:
-    """The output form, found without parsing: it must be known when parsing itself fails."""
-    words = sys.argv[1:]
-    found = os.environ.get("BACKENDCTL_OUTPUT", "")
-    for i, word in enumerate(words):
-        if word == "--":
-            break
-        if word in ("--output", "-o") and i + 1 < len(words):
-            found = words[i + 1]
-        elif word.startswith("--output="):
-            found = word.partition("=")[2]
-        elif re.fullmatch(r"-o(json|jsonl|text)", word):
-            found = word[2:]
-    return Output(found) if found in list(Output) else Output.TEXT
-
-
-def _print_error(error: BackendctlError) -> None:
-    first, *rest = error.message.splitlines() or [""]
-    lines = [f"error: {first}  [{error.code}]", *rest]
-    if error.cause:
-        lines.append(f"  cause: {_indent(error.cause)}")
-    if error.state:
-        lines.append(f"  state: {_indent(error.state)}")
-    lines += [f"  {'next: ' if i == 0 else '      '} {what}" for i, what in enumerate(error.next)]
-    sys.stderr.write("\n".join(lines) + "\n")
-    sys.stderr.flush()
-
-
-def _write_json(body: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(body, ensure_ascii=False, allow_nan=False) + "\n")
-    sys.stdout.flush()
-
-
 def _one_line(text: str) -> str:
     return text.strip().splitlines()[0][:100] if text.strip() else ""
-
-
-def _indent(text: str) -> str:
-    return text.replace("\n", "\n         ")

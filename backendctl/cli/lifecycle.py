@@ -116,9 +116,11 @@ def logs(
     try:
         for line in found:
             if session.output is Output.TEXT:
-                typer.echo(line)
+                session.write(line)
             else:
                 session.emit("log", {"release": number, "line": line})
+            if not session.heard:
+                break
     except KeyboardInterrupt:
         if not follow:
             raise

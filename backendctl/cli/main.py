@@ -12,6 +12,7 @@ import typer
 
 from backendctl import __version__
 from backendctl.cli import contract
+from backendctl.cli.typed import spoken_name
 from backendctl.errors import BackendctlError, Exit
 
 
@@ -65,6 +66,8 @@ def _version(
 def main() -> None:
     """Run the command line and leave with the exit status of design 4's table."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` ignores it, and so do we
+        signal.signal(signal.SIGHUP, _terminate)
     sys.exit(_run())
 
 
@@ -75,12 +78,8 @@ def _run() -> int:
         return contract.fail(error)
     except (KeyboardInterrupt, typer.Abort):
         return contract.fail(contract.interrupted())
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing left to say, and no fault.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(Exit.OK)
     except typer.TyperException as error:
-        help_line = f"backendctl {contract.spoken_name()} --help".replace("  ", " ")
+        help_line = f"backendctl {spoken_name()} --help".replace("  ", " ")
         return contract.fail(BackendctlError("usage", error.format_message(), next=(help_line,)))
     except Exception as error:
         return contract.fail(_bug(error))
@@ -88,7 +87,7 @@ def _run() -> int:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    """SIGTERM takes the way of Ctrl-C, so that both stop cleanly."""
+    """SIGTERM, and the end of the terminal, take the way of Ctrl-C: all stop cleanly."""
     raise KeyboardInterrupt
 
 

@@ -99,6 +99,8 @@ def watch(session: Session, rollout: Identifier = None) -> Answer:
         for event in rollouts.watch(opened.platform, rollout):
             rollout = event.rollout
             tell(event)
+            if not session.heard:  # as with Ctrl-C; 0 would say that it was promoted
+                raise KeyboardInterrupt
     outcome = rollouts.outcome(opened.platform, rollout)
     return answer_of(opened.environment.name, outcome, outcome.error())
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backendctl.cli.contract import SCHEMA
+from backendctl.cli.answer import SCHEMA
 from backendctl.errors import ERRORS, Exit
 
 

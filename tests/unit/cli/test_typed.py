@@ -1,0 +1,44 @@
+"""What to type next can be pasted as it stands."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from backendctl.cli.typed import completed
+
+
+@pytest.mark.parametrize(
+    ("typed", "option", "whole"),
+    [
+        ("down --purge", "--confirm local", "backendctl down --purge --confirm local"),
+        ("deploy --unjudged 'a b' -o json", "--yes", "backendctl deploy --unjudged 'a b' -o json --yes"),
+        ("exec -- sh -c 'a b'", "--env x", "backendctl exec --env x -- sh -c 'a b'"),
+    ],
+)  # fmt: skip
+def test_an_option_alone_is_added_to_the_command_that_was_typed(
+    monkeypatch: pytest.MonkeyPatch, typed: str, option: str, whole: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/somewhere/backendctl", *shlex.split(typed)])
+    assert completed([option]) == (whole,)
+
+
+@pytest.mark.parametrize(
+    ("line", "whole"),
+    [
+        ("backendctl rollout abort", "backendctl rollout abort --env prod"),
+        ("backendctl logs --release 3", "backendctl logs --env prod --release 3"),
+        ("backendctl rollout recover  # later", "backendctl rollout recover --env prod  # later"),
+        ("backendctl up --env staging", "backendctl up --env staging"),
+        ("backendctl init", "backendctl init"),
+        ("backendctl --version", "backendctl --version"),
+        ("df -h /", "df -h /"),
+    ],
+)
+def test_the_next_command_is_about_the_same_environment(line: str, whole: str) -> None:
+    assert completed([line], "prod") == (whole,)
+
+
+def test_the_next_command_is_about_the_same_folder() -> None:
+    (line,) = completed(["backendctl init", "df -h /"][:1], "prod", Path("a b"))
+    assert line == "backendctl init --directory 'a b'"
