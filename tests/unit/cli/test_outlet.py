@@ -1,5 +1,6 @@
 """A reader who goes away changes neither what a command does nor how it ends."""
 
+import json
 import os
 import subprocess
 import sys
@@ -71,3 +72,41 @@ def test_an_answer_that_does_not_fit_on_the_disk_is_no_success(tmp_path: Path) -
         status = ending(tmp_path, "--output", "json", stdout=full.fileno())
     assert status == Exit.MISSING
     assert (tmp_path / "done").exists()
+
+
+TROUBLED = """
+import os, signal
+import typer
+from backendctl.cli import main
+from backendctl.cli.contract import command, register
+
+@command()
+def hang(session):
+    '''Its terminal is closed.'''
+    os.kill(os.getpid(), signal.SIGHUP)
+    signal.pause()
+
+@command()
+def ask(session):
+    '''A server hangs up on it.'''
+    raise BrokenPipeError(32, "Broken pipe")
+
+app = typer.Typer()
+register(app, hang, ask)
+main.application = lambda: app
+main.main()
+"""
+
+
+@pytest.mark.parametrize(("word", "status"), [("hang", Exit.INTERRUPTED), ("ask", Exit.BUG)])
+def test_a_lost_terminal_or_connection_is_answered_for(
+    tmp_path: Path, word: str, status: Exit
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TROUBLED, word, "--output", "json"],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == json.loads(done.stdout)["exit"] == status
