@@ -44,7 +44,7 @@ def application() -> typer.Typer:
             "help_option_names": ["--help", "-h"],
         },
     )
-    app.callback()(_version)
+    app.callback(invoke_without_command=True)(_version)
     contract.register(app, new.new, init.init, advise.advise)
     contract.register(app, lifecycle.up, lifecycle.dev, release.deploy, release.rollback)
     app.add_typer(rollout.app, name="rollout")

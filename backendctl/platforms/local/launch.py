@@ -29,6 +29,8 @@ ADOPTED_DIED = 1
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAPBSET_READ = 23
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
@@ -172,6 +174,11 @@ def become_user(uid: int, gid: int) -> None:
             raise OSError(number, f"{what}: {os.strerror(number)}")
 
     checked(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "keep capabilities")
+    if held:
+        # access(2) forgets capabilities of everybody but root unless this bit is set, and initdb
+        # asks access(2) whether it may run the server. Without the right to set it (some
+        # containers) only a server in folders open to all can be run.
+        libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)

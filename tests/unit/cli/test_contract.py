@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backendctl import __version__
 from backendctl.cli.schema import answer_schema
 from backendctl.errors import ERRORS, BackendctlError, Exit
 
@@ -117,3 +118,12 @@ def test_an_unknown_error_code_is_refused_at_once() -> None:
 
 def test_every_error_code_leads_to_a_failing_exit() -> None:
     assert all(exit != Exit.OK for exit, _ in ERRORS.values())
+
+
+def test_the_version_is_said_without_a_command(tmp_path: Path) -> None:
+    done = run("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"backendctl {__version__}\n")
+
+
+def test_no_command_at_all_shows_the_help(tmp_path: Path) -> None:
+    assert "Commands:" in run(cwd=tmp_path).stdout
