@@ -50,6 +50,8 @@ from backendctl.errors import BackendctlError, Exit
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from backendctl.workflows.environment import Opened
+
 
 class Output(StrEnum):
     TEXT = "text"
@@ -180,6 +182,17 @@ class Session:
                 next=(f"--confirm {word}",),
             )
 
+    # --- the project ---
+
+    def open(self, *, changes: bool) -> "Opened":
+        """The environment meant; what to type next then names it, where there are several."""
+        from backendctl.workflows.environment import open_environment
+
+        opened = open_environment(self.directory, self.environment, changes=changes)
+        if len(opened.spec.environments) > 1:
+            self.environment = opened.environment.name
+        return opened
+
     # --- the end ---
 
     def completed(self, lines: Sequence[str]) -> tuple[str, ...]:
@@ -304,7 +317,6 @@ def _help_text(body: str, examples: tuple[str, ...]) -> str:
     if not examples:
         return body
     return body + "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
-
 
 
 def fail(error: BackendctlError) -> int:

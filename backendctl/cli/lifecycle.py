@@ -20,10 +20,9 @@ def up(session: Session) -> Answer:
     last serves again; data is kept. Safe to run again at any time.
     """
     from backendctl.cli.rollout_events import teller
-    from backendctl.workflows import environment
     from backendctl.workflows import up as workflow
 
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     done = workflow.up(opened, session, teller(session))
     how = "already serves" if done.already else "serves"
     return Answer(
@@ -45,9 +44,8 @@ def down(
     Nothing is left running. `backendctl up` brings it back.
     """
     from backendctl.workflows import down as workflow
-    from backendctl.workflows import environment
 
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     name = opened.environment.name
     if purge:
         session.confirm_typed(f"All data of environment {name!r} will be deleted.", name, confirm)
@@ -59,11 +57,13 @@ def down(
 @command(examples=("backendctl status", "backendctl status --output json"))
 def status(session: Session) -> Answer:
     """Show what runs, which release serves, and what to do next."""
-    from backendctl.workflows import environment
+    from dataclasses import replace
+
     from backendctl.workflows import status as workflow
 
-    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    opened = session.open(changes=False)
     found = workflow.look(opened)
+    found = replace(found, next=session.completed(found.next))
     return Answer(data=found.data(), text=lambda console: _show_status(console, found))
 
 
@@ -106,10 +106,9 @@ def logs(
 ) -> Answer:
     """Show a release's output; Ctrl-C ends --follow."""
     from backendctl.cli.contract import Output
-    from backendctl.workflows import environment
     from backendctl.workflows.logs import read_logs
 
-    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    opened = session.open(changes=False)
     number, found = read_logs(opened, release, lines, follow)
     if session.output is Output.JSON and not follow:
         return Answer(data={"release": number, "lines": list(found)})
@@ -142,10 +141,9 @@ def execute(
 
     The command's exit status becomes ours.
     """
-    from backendctl.workflows import environment
     from backendctl.workflows.execute import execute as run
 
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     release, exit_status = run(opened, argv)
     return Answer(data={"release": release, "exit_status": exit_status}, exit=exit_status)
 
@@ -157,8 +155,7 @@ def dev(session: Session) -> Answer:
     It has a port of its own: the release that serves is not disturbed. Ctrl-C ends it.
     """
     from backendctl.workflows import dev as workflow
-    from backendctl.workflows import environment
 
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     restarts = workflow.dev(opened, session)
     return Answer(data={"environment": opened.environment.name, "restarts": restarts})

@@ -88,10 +88,10 @@ def run(
     """
     from backendctl.loadtest.reports import terminal
     from backendctl.loadtest.results import JUNIT_FILE
-    from backendctl.workflows import environment, loadtest
+    from backendctl.workflows import loadtest
 
     wishes = _wishes(target, quick, hold, with_, only, locustfile, path, seed)
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     _confirm(session, loadtest.aim(opened, wishes), confirm)
     planned = loadtest.plan(opened, wishes)
     for note in planned.profile.notes:
@@ -121,10 +121,10 @@ def plan(
     path: Paths = None,
 ) -> Answer:
     """Show what would be sent where, and send nothing but a look at the OpenAPI document."""
-    from backendctl.workflows import environment, loadtest
+    from backendctl.workflows import loadtest
 
     wishes = _wishes(target, quick, hold, with_, only, locustfile, path, 1)
-    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    opened = session.open(changes=False)
     planned = loadtest.plan(opened, wishes)
     data = {
         "environment": planned.environment,
@@ -154,9 +154,9 @@ def report(
     """Show a kept load test, and where its page is."""
     from backendctl.loadtest.reports import terminal
     from backendctl.loadtest.results import kept, load
-    from backendctl.workflows import environment, loadtest
+    from backendctl.workflows import loadtest
 
-    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    opened = session.open(changes=False)
     if list_:
         root = loadtest.results_root(opened)
         found = [load(root / name) for name in kept(root)]
@@ -183,9 +183,9 @@ def compare(
     """Say what changed between two load tests, and what of it is more than noise."""
     from backendctl.loadtest.compare import caveats
     from backendctl.loadtest.compare import compare as differences_of
-    from backendctl.workflows import environment, loadtest
+    from backendctl.workflows import loadtest
 
-    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    opened = session.open(changes=False)
     a, b = loadtest.find(opened, before), loadtest.find(opened, after)
     differences, doubts = differences_of(a, b), caveats(a, b)
     data = {

@@ -79,8 +79,14 @@ def _run() -> int:
     except (KeyboardInterrupt, typer.Abort):
         return contract.fail(contract.interrupted())
     except typer.TyperException as error:
+        message = error.format_message()
+        if message.startswith("Usage:") and contract.requested_output() is contract.Output.TEXT:
+            sys.stdout.write(message + "\n")  # a group typed without a command: its help
+            return int(Exit.USAGE)
         help_line = f"backendctl {spoken_name()} --help".replace("  ", " ")
-        return contract.fail(BackendctlError("usage", error.format_message(), next=(help_line,)))
+        return contract.fail(
+            BackendctlError("usage", message.partition("\n")[0], next=(help_line,))
+        )
     except Exception as error:
         return contract.fail(_bug(error))
     return result if isinstance(result, int) else int(Exit.OK)

@@ -56,7 +56,6 @@ def deploy(
     from backendctl.cli.quantities import duration, rate
     from backendctl.cli.rollout import answer_of
     from backendctl.cli.rollout_events import teller
-    from backendctl.workflows import environment
     from backendctl.workflows.deploy import Changes
     from backendctl.workflows.deploy import deploy as run
 
@@ -71,9 +70,9 @@ def deploy(
     )
     if unjudged is not None:
         session.confirm("The release will be promoted without a verdict. Go on?")
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     outcome = run(opened, changes, session, teller(session))
-    return answer_of(opened.environment.name, outcome, outcome.error())
+    return answer_of(session, opened.environment.name, outcome, outcome.error())
 
 
 @command(examples=("backendctl rollback", "backendctl rollback 3 --reason 'prices wrong'"))
@@ -91,12 +90,11 @@ def rollback(
     """
     from backendctl.cli.rollout import answer_of
     from backendctl.cli.rollout_events import teller
-    from backendctl.workflows import environment
     from backendctl.workflows.deploy import rollback as run
 
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     outcome = run(opened, release, reason, teller(session))
-    return answer_of(opened.environment.name, outcome, outcome.error())
+    return answer_of(session, opened.environment.name, outcome, outcome.error())
 
 
 def _strategy(given: str | None) -> "Strategy | None":

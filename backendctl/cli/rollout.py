@@ -30,10 +30,13 @@ Identifier = Annotated[str | None, typer.Argument(metavar="[ID]", help="As `hist
 @command(examples=("backendctl rollout status", "backendctl rollout status --output json"))
 def status(session: Session) -> Answer:
     """Show who serves, what the rollout in flight is doing, and what to type next."""
+    from dataclasses import replace
+
     from backendctl.workflows import rollouts
 
-    opened = _open(session, changes=False)
+    opened = session.open(changes=False)
     found = rollouts.status(opened.platform)
+    found = replace(found, next=session.completed(found.next))
     lines = _status_lines(opened.environment.name, found)
     return Answer(data=_status_data(opened, found), text="\n".join(lines))
 
@@ -94,7 +97,7 @@ def watch(session: Session, rollout: Identifier = None) -> Answer:
     from backendctl.cli.rollout_live import live_view
     from backendctl.workflows import rollouts
 
-    opened = _open(session, changes=False)
+    opened = session.open(changes=False)
     with live_view(session) as tell:
         for event in rollouts.watch(opened.platform, rollout):
             rollout = event.rollout
@@ -102,7 +105,7 @@ def watch(session: Session, rollout: Identifier = None) -> Answer:
             if not session.heard:  # as with Ctrl-C; 0 would say that it was promoted
                 raise KeyboardInterrupt
     outcome = rollouts.outcome(opened.platform, rollout)
-    return answer_of(opened.environment.name, outcome, outcome.error())
+    return answer_of(session, opened.environment.name, outcome, outcome.error())
 
 
 @command(name="history", examples=("backendctl rollout history", "backendctl rollout history 7"))
@@ -117,7 +120,7 @@ def history(
     from backendctl.rollout.verdict import to_json
     from backendctl.workflows import rollouts
 
-    opened = _open(session, changes=False)
+    opened = session.open(changes=False)
     where = opened.environment.name
     if rollout is not None:
         found = rollouts.explain_rollout(opened.platform, rollout)
@@ -164,8 +167,9 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
     from backendctl.rollout.verdict import to_json
     from backendctl.workflows import rollouts
 
-    opened = _open(session, changes=False)
+    opened = session.open(changes=False)
     found = rollouts.explain_rollout(opened.platform, rollout)
+    following = session.completed(found.next)
     lines = [found.headline]
     if found.because:
         lines.append(f"Why: {found.because}")
@@ -174,7 +178,7 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
     if found.numbers.get("metrics"):
         lines += ["The numbers that decided:", *_number_lines(found.numbers)]
     lines += [f"Note: {note}" for note in found.notes]
-    lines += [f"next: {line}" for line in found.next]
+    lines += [f"next: {line}" for line in following]
     data = {
         "environment": opened.environment.name,
         "rollout": found.rollout,
@@ -183,7 +187,7 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
         "numbers": to_json(found.numbers),
         "log_tail": list(found.tail),
         "notes": list(found.notes),
-        "next": list(found.next),
+        "next": list(following),
     }
     return Answer(data=data, text="\n".join(lines))
 
@@ -249,15 +253,17 @@ def _speak(
     from backendctl.workflows import rollouts
     from backendctl.workflows.identity import person
 
-    opened = _open(session, changes=True)
+    opened = session.open(changes=True)
     outcome = rollouts.post_command(
         opened.platform, verb, teller(session), by=person(), reason=reason
     )
     paused = verb == "pause" and outcome.result in ("held", "running")
-    return answer_of(opened.environment.name, outcome, None if paused else outcome.error())
+    return answer_of(session, opened.environment.name, outcome, None if paused else outcome.error())
 
 
-def answer_of(environment: str, outcome: "Outcome", error: BackendctlError | None) -> Answer:
+def answer_of(
+    session: Session, environment: str, outcome: "Outcome", error: BackendctlError | None
+) -> Answer:
     """The answer of any command that ran, undid or spoke to a rollout."""
     said = {
         "promoted": f"release {outcome.candidate} serves",
@@ -270,7 +276,7 @@ def answer_of(environment: str, outcome: "Outcome", error: BackendctlError | Non
     text = f"{environment}: {said}" + (f": {why}" if why else "")
     lines = [text, *(f"note: {note}" for note in outcome.notes)]
     if error is None:
-        lines += [f"next: {line}" for line in outcome.next]
+        lines += [f"next: {line}" for line in session.completed(outcome.next)]
     return Answer(
         data={"environment": environment, **outcome.data()},
         text="\n".join(lines),
@@ -330,7 +336,7 @@ def recover(
     if take_over:
         session.confirm("The present driver, if it lives, will be shut out. Go on?")
     wish: Literal["abort", "promote"] | None = "promote" if promote else "abort" if abort else None
-    opened = _open(session, changes=True)
+    opened = session.open(changes=True)
     done = rollouts.recover(
         opened.platform,
         teller(session),
@@ -343,7 +349,7 @@ def recover(
     if done.outcome is None:
         answer = Answer(data={"environment": where, "rollout": None}, text=_nothing(where))
     else:
-        answer = answer_of(where, done.outcome, done.outcome.error())
+        answer = answer_of(session, where, done.outcome, done.outcome.error())
     cleared = [
         {"release": each.number, "stopped": each.stopped, "message": each.message}
         for each in done.cleared
@@ -366,12 +372,6 @@ def _nothing(where: str) -> str:
 
 
 # --- inside -----------------------------------------------------------------------------------
-
-
-def _open(session: Session, *, changes: bool) -> "Opened":
-    from backendctl.workflows.environment import open_environment
-
-    return open_environment(session.directory, session.environment, changes=changes)
 
 
 def _time(at: float) -> str:

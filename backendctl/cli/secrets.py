@@ -25,9 +25,9 @@ def set_(session: Session, name: Name) -> Answer:
     It takes effect with the next release: a running release keeps what it started with, and a
     rollback brings back the version it had.
     """
-    from backendctl.workflows import environment, secrets
+    from backendctl.workflows import secrets
 
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     if sys.stdin.isatty():
         value = typer.prompt(f"Value of {name}", hide_input=True, err=True)
     else:
@@ -43,9 +43,8 @@ def set_(session: Session, name: Name) -> Answer:
 @command(name="list", examples=("backendctl secrets list",))
 def list_(session: Session) -> Answer:
     """List names and versions; values are never shown."""
-    from backendctl.workflows import environment
 
-    opened = environment.open_environment(session.directory, session.environment, changes=False)
+    opened = session.open(changes=False)
     known = dict(sorted(opened.platform.secrets.current().items()))
     lines = [f"{name}  version {version}" for name, version in known.items()]
     where = opened.environment.name
@@ -58,9 +57,9 @@ def list_(session: Session) -> Answer:
 @command(examples=("backendctl secrets unset STRIPE_KEY",))
 def unset(session: Session, name: Name) -> Answer:
     """Forget a secret for releases to come."""
-    from backendctl.workflows import environment, secrets
+    from backendctl.workflows import secrets
 
-    opened = environment.open_environment(session.directory, session.environment, changes=True)
+    opened = session.open(changes=True)
     secrets.unset_secret(opened, name)
     where = opened.environment.name
     return Answer(

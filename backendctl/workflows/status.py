@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backendctl.platforms.base import ServiceStatus
+from backendctl.platforms.base import Condition, ServiceStatus
 from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
 
@@ -73,7 +73,11 @@ def look(opened: Opened) -> EnvironmentStatus:
     ]
     stopped = [each.name for each in servers if not each.running]
     stable = found.serving.stable
-    state, following = _headline(stable, stopped, len(servers), platform.router.url)
+    serving = found.releases.get(stable) if stable is not None else None
+    condition = serving.condition if serving is not None else Condition.STOPPED
+    if weights and not weights.get(stable or 0):
+        condition = Condition.READY  # a rollout has moved the requests away and may have stopped it
+    state, following = headline(stable, condition, stopped, len(servers), platform.router.url)
     notes, rollout = [], None
     if found.serving.rollout_in_flight is not None and found.rollout is not None:
         rollout = {
@@ -97,13 +101,21 @@ def look(opened: Opened) -> EnvironmentStatus:
     )
 
 
-def _headline(
-    stable: int | None, stopped: Sequence[str], servers: int, url: str
+def headline(
+    stable: int | None, condition: Condition, stopped: Sequence[str], servers: int, url: str
 ) -> tuple[str, list[str]]:
+    """The environment in one line, and what to do about it; `condition` is that of `stable`."""
     if stable is None:
         return "no release has served yet", ["backendctl up"]
     if len(stopped) == servers:
         return f"stopped; release {stable} served last", ["backendctl up"]
     if stopped:
         return f"NOT whole: {', '.join(stopped)} stopped", ["backendctl up"]
+    if condition is not Condition.READY:
+        gone = condition in (Condition.STOPPED, Condition.FAILED)
+        mend = ["backendctl up"] if gone else []
+        return (
+            f"NOT whole: release {stable} should serve and is {condition}",
+            [*mend, f"backendctl logs --release {stable}"],
+        )
     return f"release {stable} serves at {url}", []

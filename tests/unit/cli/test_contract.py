@@ -126,4 +126,7 @@ def test_the_version_is_said_without_a_command(tmp_path: Path) -> None:
 
 
 def test_no_command_at_all_shows_the_help(tmp_path: Path) -> None:
-    assert "Commands:" in run(cwd=tmp_path).stdout
+    for words in ([], ["rollout"]):
+        done = run(*words, cwd=tmp_path)
+        assert "Commands:" in done.stdout
+        assert (done.returncode, done.stderr) == (Exit.USAGE, "")

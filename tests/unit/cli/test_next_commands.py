@@ -20,6 +20,10 @@ SPOKEN = re.compile(r"backendctl [a-z-].*")
 NAMED = re.compile(r"`(backendctl(?: [a-z]+)+)")
 """In prose a command is named, with or without its options."""
 
+OPTIONS = re.compile(
+    r"backendctl ((?:(?:rollout|loadtest|secrets) )?[a-z]+)\b([^`\n#;|]*? --[^`\n#;|]*)"
+)
+
 
 def text_of(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -45,6 +49,18 @@ def spoken() -> Iterator[tuple[str, str]]:
         if "shipped" not in path.parts:
             for line, text in texts(ast.parse(path.read_text())):
                 yield f"{path.relative_to(SOURCE)}:{line}", text
+
+
+def written() -> Iterator[tuple[str, str, str]]:
+    """Place, command and option of `backendctl COMMAND ... --option` in templates and documents."""
+    root = SOURCE.parent
+    folders = [root / name for name in ("docs", "templates", "runbooks")]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in (root / "README.md", root / "CONTRIBUTING.md", *paths):
+        for found in OPTIONS.finditer(path.read_text()):
+            bare = re.sub(r"'[^']*'| -- .*", "", found[2])
+            for option in re.findall(r"--[a-z][a-z-]*", bare):
+                yield str(path.relative_to(root)), found[1], option
 
 
 STRINGS = list(spoken())
@@ -78,6 +94,17 @@ def test_there_are_commands_to_look_at() -> None:
 @pytest.mark.parametrize(("place", "command"), COMMANDS, ids=str)
 def test_a_command_that_people_are_told_to_type_is_understood(place: str, command: str) -> None:
     understood(command)
+
+
+def test_an_option_that_a_document_or_template_names_exists() -> None:
+    found = sorted(set(written()))
+    assert len(found) > 10
+    for place, command, option in found:
+        node = TREE
+        for word in command.split():
+            node = node.commands[word]  # type: ignore[attr-defined]
+        known = {each for parameter in node.params for each in parameter.opts}
+        assert option in {*known, "--help", "--"}, f"{place}: backendctl {command} has no {option}"
 
 
 @pytest.mark.parametrize("name", NAMES)

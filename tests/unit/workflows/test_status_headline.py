@@ -1,0 +1,26 @@
+"""The one line that somebody on call reads first must not claim what is not so."""
+
+import pytest
+
+from backendctl.platforms.base import Condition
+from backendctl.workflows.status import headline
+
+URL = "http://127.0.0.1:1"
+
+
+def test_a_whole_environment_serves() -> None:
+    assert headline(3, Condition.READY, [], 3, URL) == (f"release 3 serves at {URL}", [])
+
+
+@pytest.mark.parametrize("condition", [each for each in Condition if each is not Condition.READY])
+def test_a_release_that_is_not_ready_is_not_said_to_serve(condition: Condition) -> None:
+    said, following = headline(3, condition, [], 3, URL)
+    assert said.startswith("NOT whole")
+    assert condition in said
+    assert "backendctl logs --release 3" in following
+
+
+def test_stopped_servers_come_first() -> None:
+    said, following = headline(3, Condition.STOPPED, ["postgres"], 3, URL)
+    assert "postgres" in said
+    assert following == ["backendctl up"]
