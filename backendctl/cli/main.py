@@ -80,7 +80,8 @@ def _run() -> int:
         return contract.fail(contract.interrupted())
     except typer.TyperException as error:
         message = error.format_message()
-        if message.startswith("Usage:") and contract.requested_output() is contract.Output.TEXT:
+        wants_json = contract.requested_output() in (contract.Output.JSON, contract.Output.JSONL)
+        if message.startswith("Usage:") and not wants_json:
             sys.stdout.write(message + "\n")  # a group typed without a command: its help
             return int(Exit.USAGE)
         help_line = f"backendctl {spoken_name()} --help".replace("  ", " ")

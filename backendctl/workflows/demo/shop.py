@@ -21,7 +21,7 @@ steps = [25, 50]
 warm_up = "1s"
 step_time = "4s"
 bake = "2s"
-deadline = "20s"
+deadline = "60s"
 on_inconclusive = "abort"
 
 [environments.local]
