@@ -12,7 +12,7 @@ import typer
 
 from backendctl import __version__
 from backendctl.cli import contract
-from backendctl.cli.typed import spoken_name
+from backendctl.cli.typed import requested_output, spoken_name
 from backendctl.errors import BackendctlError, Exit
 
 
@@ -79,18 +79,23 @@ def _run() -> int:
     except (KeyboardInterrupt, typer.Abort):
         return contract.fail(contract.interrupted())
     except typer.TyperException as error:
-        message = error.format_message()
-        wants_json = contract.requested_output() in (contract.Output.JSON, contract.Output.JSONL)
-        if message.startswith("Usage:") and not wants_json:
-            sys.stdout.write(message + "\n")  # a group typed without a command: its help
-            return int(Exit.USAGE)
-        help_line = f"backendctl {spoken_name()} --help".replace("  ", " ")
-        return contract.fail(
-            BackendctlError("usage", message.partition("\n")[0], next=(help_line,))
-        )
+        return _misused(error)
     except Exception as error:
         return contract.fail(_bug(error))
     return result if isinstance(result, int) else int(Exit.OK)
+
+
+def _misused(error: typer.TyperException) -> int:
+    """A usage error; a group typed without a command is answered with its help."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is not None and message == context.get_help():
+        if requested_output() in ("", contract.Output.TEXT):
+            sys.stdout.write(message + "\n")
+            return int(Exit.USAGE)
+        message = "a command is missing"
+    help_line = f"backendctl {spoken_name()} --help".replace("  ", " ")
+    return contract.fail(BackendctlError("usage", message, next=(help_line,)))
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -130,3 +130,8 @@ def test_no_command_at_all_shows_the_help(tmp_path: Path) -> None:
         done = run(*words, cwd=tmp_path)
         assert "Commands:" in done.stdout
         assert (done.returncode, done.stderr) == (Exit.USAGE, "")
+
+
+def test_no_command_at_all_is_an_envelope_where_json_is_wanted(tmp_path: Path) -> None:
+    done = run("rollout", cwd=tmp_path, BACKENDCTL_OUTPUT="json")
+    assert done.returncode == json.loads(done.stdout)["exit"] == Exit.USAGE
