@@ -8,18 +8,13 @@ from backendctl.errors import BackendctlError
 
 def checked(target: str) -> str:
     """The URL without a trailing slash. Raises `usage` if it is none."""
-    parts = urlsplit(target)
     try:
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_valid = False
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_valid:
-        raise BackendctlError(
-            "usage",
-            f"{target!r} is not the URL of a service",
-            cause="accepted: http://host[:port][/path] or https://...",
-            state="nothing was sent",
-        )
+        parts = urlsplit(target)
+        usable = parts.port is None or parts.port > 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        raise _no_url(target) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not usable:
+        raise _no_url(target)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BackendctlError(
             "usage",
@@ -28,6 +23,15 @@ def checked(target: str) -> str:
             state="nothing was sent",
         )
     return target.rstrip("/")
+
+
+def _no_url(target: str) -> BackendctlError:
+    return BackendctlError(
+        "usage",
+        f"{target!r} is not the URL of a service",
+        cause="accepted: http://host[:port][/path] or https://...",
+        state="nothing was sent",
+    )
 
 
 def host_of(target: str) -> str:
