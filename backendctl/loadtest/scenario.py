@@ -59,10 +59,6 @@ class Scenario:
     source: str = ""
     """Where the operations come from, for a person."""
 
-    @property
-    def needs_token(self) -> bool:
-        return any(operation.secured for operation in self.operations)
-
     def to_data(self) -> dict[str, Any]:
         return asdict(self)
 

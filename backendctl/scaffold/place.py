@@ -1,14 +1,12 @@
 """Rendered files onto the disk: all of them or none, and nothing overwritten."""
 
-import errno
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import writing
 from backendctl.scaffold.render import Files
 
 
@@ -29,7 +27,7 @@ def place(folder: Path, files: Files, *, merge: bool = False) -> Placed:
     Raises `scaffold.not-empty`, `platform.disk-full` or `platform.permission`; then everything is
     as it was before.
     """
-    with _explained(folder):
+    with writing(folder, UNTOUCHED):
         refuse_unless_free(folder, merge=merge)
         return _into(folder, files) if folder.exists() else _as_new_folder(folder, files)
 
@@ -159,26 +157,3 @@ def _write(root: Path, files: Files) -> None:
 def _remove_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or folder
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise BackendctlError(
-                "platform.disk-full",
-                f"the disk is full: {where} could not be written",
-                state=UNTOUCHED,
-                next=(f"df -h {folder.parent}",),
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise BackendctlError(
-                "platform.permission",
-                f"{where} may not be written ({error.strerror})",
-                state=UNTOUCHED,
-                next=(f"ls -ld {folder.parent}",),
-            ) from error
-        raise

@@ -4,14 +4,12 @@ The result is validated as a whole before it takes the file's place, in one step
 the file is either the old one or the new one.
 """
 
-import contextlib
-import os
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import atomic_write
 from backendctl.spec.load import FILE, find_project, parse, read_spec
 from backendctl.spec.model import Spec
 from backendctl.spec.positions import find_positions
@@ -85,34 +83,4 @@ def replace_file(file: Path, text: str) -> None:
 
     Raises BackendctlError `platform.permission`, `platform.disk-full`; the file is unchanged then.
     """
-    try:
-        _replace(file, text)
-    except OSError as error:
-        full = error.errno in (28, 122)  # ENOSPC, EDQUOT
-        raise BackendctlError(
-            "platform.disk-full" if full else "platform.permission",
-            f"{file} could not be written",
-            cause=error.strerror or str(error),
-            state="the file is unchanged",
-        ) from error
-
-
-def _replace(file: Path, text: str) -> None:
-    mode = file.stat().st_mode & 0o777
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            out.write(text)
-            out.flush()
-            os.fchmod(out.fileno(), mode)
-            os.fsync(out.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    atomic_write(file, text.encode(), file.stat().st_mode & 0o777)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from backendctl import filesystem
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Routes
-from backendctl.platforms.local import files
 from backendctl.platforms.local.gateway import GatewayFiles
 from tests.local_servers import OpenLoop, Stand, eventually, stand
 
@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_the_former_weights_served(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(filesystem.os, "fsync", full)
     with pytest.raises(BackendctlError) as raised:
         halves.router.apply(Routes({1: 0, 2: 100}))
     monkeypatch.undo()

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import atomic_write, make_folder, writing
 from backendctl.platforms.base import OnLine
 from backendctl.platforms.local import installers, jobs
-from backendctl.platforms.local.files import atomic_write, make_folder, writing
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.packaging import Copy
 from backendctl.platforms.local.recipes import Language, Recipe

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import writing
 from backendctl.platforms.base import OnLine, ServiceStatus
-from backendctl.platforms.local.files import writing
 from backendctl.platforms.local.gateway import Gateway
 from backendctl.platforms.local.issuer import Issuer
 from backendctl.platforms.local.layout import Layout

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from backendctl.filesystem import atomic_write, make_folder
 from backendctl.platforms.local.binaries import envoy_binary
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin
 from backendctl.platforms.local.envoy_config import (
@@ -19,7 +20,6 @@ from backendctl.platforms.local.envoy_config import (
     clusters,
     route_table,
 )
-from backendctl.platforms.local.files import atomic_write, make_folder
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.server import OnLine
 from backendctl.platforms.local.supervisor import Program

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.local.files import atomic_write, make_folder
+from backendctl.filesystem import atomic_write, make_folder
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import HOST, Ports
 from backendctl.platforms.local.server import OnLine

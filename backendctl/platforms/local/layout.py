@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.local.files import PRIVATE_FOLDER, atomic_write, make_folder
+from backendctl.filesystem import PRIVATE_FOLDER, atomic_write, make_folder
 
 STATE_FOLDER = ".backendctl"
 

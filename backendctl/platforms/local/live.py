@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from backendctl.platforms.local.files import atomic_write
+from backendctl.filesystem import atomic_write
 from backendctl.platforms.local.layout import Layout
 
 

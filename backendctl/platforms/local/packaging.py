@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import make_folder, writing
 from backendctl.platforms.local import launch
-from backendctl.platforms.local.files import make_folder, writing
 
 NEVER = (".git", ".hg", ".svn", ".backendctl")
 """Left out even when tracked."""

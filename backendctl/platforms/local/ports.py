@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import atomic_write, make_folder, writing
 from backendctl.platforms.local import launch
-from backendctl.platforms.local.files import atomic_write, make_folder, writing
 from backendctl.platforms.local.layout import Layout
 
 HOST = "127.0.0.1"

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import atomic_write, make_folder, writing
 from backendctl.platforms.local import launch
 from backendctl.platforms.local.binaries import postgres_binary
-from backendctl.platforms.local.files import atomic_write, make_folder, writing
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import HOST
 from backendctl.platforms.local.server import OnLine

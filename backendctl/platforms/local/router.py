@@ -14,6 +14,7 @@ from typing import Any
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import writing
 from backendctl.platforms.base import Routes
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
 from backendctl.platforms.local.envoy_config import (
@@ -25,7 +26,6 @@ from backendctl.platforms.local.envoy_config import (
     route_table,
     routes_served,
 )
-from backendctl.platforms.local.files import writing
 from backendctl.platforms.local.gateway import GATEWAY, GatewayFiles
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import Ports

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.local.files import atomic_write, make_folder, writing
+from backendctl.filesystem import atomic_write, make_folder, writing
 from backendctl.platforms.local.layout import Layout
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import atomic_write, make_folder, writing
 from backendctl.journal.records import START, decode_only, encode
 from backendctl.journal.segments import Journal
 from backendctl.platforms.base import (
@@ -26,7 +27,6 @@ from backendctl.platforms.base import (
     Release,
     SchemaRange,
 )
-from backendctl.platforms.local.files import atomic_write, make_folder, writing
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.liveness import ProcessMark, alive, mark
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import atomic_write, make_folder, writing
 from backendctl.platforms.local import launch
-from backendctl.platforms.local.files import atomic_write, make_folder, writing
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.supervisor_rpc import (
     ALREADY_ADDED,

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Mapping
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import atomic_write, make_folder
 from backendctl.platforms.local.binaries import valkey_binary
-from backendctl.platforms.local.files import atomic_write, make_folder
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import HOST
 from backendctl.platforms.local.server import OnLine

@@ -29,7 +29,16 @@ def test_anything_else_is_not(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["127.0.0.1:80", "ftp://x", "http://", "http://u:p@x", "http://x:99999", "http://x?a"]
+    "target",
+    [
+        "http://[::1",
+        "127.0.0.1:80",
+        "ftp://x",
+        "http://",
+        "http://u:p@x",
+        "http://x:99999",
+        "http://x?a",
+    ],
 )
 def test_what_is_no_plain_url_of_a_service_is_refused(target: str) -> None:
     with pytest.raises(BackendctlError) as caught:

@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(edit.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BackendctlError) as refused:
         edit.set_value(project, "load.peak_rps", 60)
     assert refused.value.code == "platform.disk-full"

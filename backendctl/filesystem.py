@@ -19,9 +19,12 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+AS_BEFORE = "the file on disk is as it was before; nothing half-written was left"
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a refusal to write at `path` into a BackendctlError.
+def writing(path: Path, state: str = AS_BEFORE) -> Iterator[None]:
+    """Turn a refusal to write at `path` into a BackendctlError; `state` says how things are then.
 
     Raises `platform.disk-full` (no space, quota) or `platform.permission` (mode, read-only file
     system); every other OSError passes unchanged.
@@ -29,13 +32,13 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found = refusal(error, path)
+        found = refusal(error, path, state)
         if found is None:
             raise
         raise found from error
 
 
-def refusal(error: OSError, path: Path) -> BackendctlError | None:
+def refusal(error: OSError, path: Path, state: str = AS_BEFORE) -> BackendctlError | None:
     """The BackendctlError that `error` means, or None when it means something else."""
     where = error.filename if isinstance(error.filename, str) else str(path)
     if error.errno in _DISK_FULL:
@@ -43,7 +46,7 @@ def refusal(error: OSError, path: Path) -> BackendctlError | None:
             "platform.disk-full",
             f"no space left to write {where}",
             cause=os.strerror(error.errno or 0),
-            state="the file on disk is as it was before; nothing half-written was left",
+            state=state,
             next=(f"df -h {path.parent}",),
         )
     if error.errno in _NOT_ALLOWED:
@@ -51,7 +54,7 @@ def refusal(error: OSError, path: Path) -> BackendctlError | None:
             "platform.permission",
             f"{where} may not be written",
             cause=os.strerror(error.errno or 0),
-            state="nothing was changed there",
+            state=state,
             next=(f"ls -ld {path.parent}",),
         )
     return None

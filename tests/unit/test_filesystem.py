@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.local.files import atomic_write, writing
+from backendctl.filesystem import atomic_write, writing
 
 
 def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
