@@ -1,9 +1,12 @@
 """The demo's service: scaffolded like any other, then changed as a developer would change it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from backendctl.scaffold.new import create_service
 from backendctl.scaffold.questions import NEW_QUESTIONS, resolve
+from backendctl.spec.edit import add_table, set_value
+from backendctl.spec.splice import Value
 
 ANSWERS = {"name": "shop", "resource": "items", "peak_rps": "75/s", "p95": "250ms", "p99": "500ms"}
 USERS_RPS = 150.0
@@ -12,21 +15,18 @@ made under the load that the load test offers."""
 SETTLE = 1.5
 """Seconds of users before a release begins, so that there is traffic to look at."""
 
-ROLLOUT = """
-# Far shorter than the defaults, so that the story fits into a minute. That is sound here only
-# because the users are synthetic: they come independently of each other and fail independently.
-# Real failures come in bursts, and the default times are what tells a burst from a bad release.
-[rollout]
-steps = [25, 50]
-warm_up = "1s"
-step_time = "4s"
-bake = "2s"
-deadline = "60s"
-on_inconclusive = "abort"
-
-[environments.local]
-replicas = 1
-"""
+ROLLOUT: Mapping[str, Value] = {
+    "steps": [25, 50],
+    "warm_up": "1s",
+    "step_time": "4s",
+    "bake": "2s",
+    "deadline": "60s",
+    "on_inconclusive": "abort",
+}
+WHY = """\
+Far shorter than the defaults, so that the story fits into a minute. That is sound here only
+because the users are synthetic: they come independently of each other and fail independently.
+Real failures come in bursts, and the default times are what tells a burst from a bad release."""
 
 HANDLER = Path("app") / "controller" / "items.py"
 LIST_STARTS = '    """List items, newest first."""\n'
@@ -43,8 +43,8 @@ def make_shop(folder: Path) -> Path:
     """Scaffold the shop into `folder` and give it the demo's step times."""
     answers, _ = resolve(NEW_QUESTIONS, ANSWERS, where={}, ask=None, use_defaults=True)
     create_service(folder, answers)
-    spec = folder / "backend.toml"
-    spec.write_text(spec.read_text() + ROLLOUT)
+    add_table(folder, "rollout", ROLLOUT, WHY)
+    set_value(folder, "environments.local.replicas", 1)
     return folder
 
 
