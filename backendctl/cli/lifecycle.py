@@ -110,8 +110,9 @@ def logs(
 
     opened = session.open(changes=False)
     number, found = read_logs(opened, release, lines, follow)
+    where = opened.environment.name
     if session.output is Output.JSON and not follow:
-        return Answer(data={"release": number, "lines": list(found)})
+        return Answer(data={"environment": where, "release": number, "lines": list(found)})
     try:
         for line in found:
             if session.output is Output.TEXT:
@@ -123,7 +124,7 @@ def logs(
     except KeyboardInterrupt:
         if not follow:
             raise
-    return Answer(data={"release": number})
+    return Answer(data={"environment": where, "release": number})
 
 
 @command(
@@ -139,13 +140,23 @@ def execute(
 ) -> Answer:
     """Run a command in the serving release's code, dependencies and configuration.
 
-    The command's exit status becomes ours.
+    The command's exit status becomes ours. With --output json its own output goes to standard
+    error: standard output holds nothing but the answer.
     """
+    import sys
+
+    from backendctl.cli.contract import Output
     from backendctl.workflows.execute import execute as run
 
     opened = session.open(changes=True)
-    release, exit_status = run(opened, argv)
-    return Answer(data={"release": release, "exit_status": exit_status}, exit=exit_status)
+    output = None if session.output is Output.TEXT else sys.stderr.fileno()
+    release, exit_status = run(opened, argv, output)
+    data = {
+        "environment": opened.environment.name,
+        "release": release,
+        "exit_status": exit_status,
+    }
+    return Answer(data=data, exit=exit_status)
 
 
 @command(examples=("backendctl dev",))

@@ -1,5 +1,6 @@
 """`backendctl secrets set | list | unset`."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -31,7 +32,7 @@ def set_(session: Session, name: Name) -> Answer:
     if sys.stdin.isatty():
         value = typer.prompt(f"Value of {name}", hide_input=True, err=True)
     else:
-        value = sys.stdin.read().removesuffix("\n")
+        value = os.fsdecode(sys.stdin.buffer.read()).removesuffix("\n")
     version = secrets.set_secret(opened, name, value)
     where = opened.environment.name
     return Answer(

@@ -7,6 +7,9 @@ from backendctl.workflows.environment import Opened
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 """An environment variable as services write them."""
+RESERVED = frozenset({"PORT", "HOST", "PATH", "HOME", "PYTHONPATH", "VIRTUAL_ENV"})
+"""Where a process listens and what it finds its code by: none of it is secret, and a wrong value
+keeps every later release from starting, or opens it to the network."""
 
 
 def set_secret(opened: Opened, name: str, value: str) -> str:
@@ -26,7 +29,14 @@ def set_secret(opened: Opened, name: str, value: str) -> str:
             state="nothing was changed",
             next=(f"backendctl secrets unset {name}",),
         )
-    taken = set(opened.platform.foundation.bindings()) | {"PORT"}
+    if "\0" in value:
+        raise BackendctlError(
+            "usage",
+            f"the value of {name} holds a zero byte",
+            cause="no process's environment can hold one",
+            state="nothing was changed",
+        )
+    taken = RESERVED | opened.platform.foundation.bindings().keys()
     if name in taken:
         raise BackendctlError(
             "usage",
