@@ -297,6 +297,25 @@ def test_a_killed_driver_is_recovered_without_a_failed_request(serving: Project)
     assert_serves(serving, before)
 
 
+def test_a_database_killed_in_a_rollout_comes_back_with_its_data(project: Project) -> None:
+    query = (
+        "import os, sys, psycopg; c = psycopg.connect(os.environ['DATABASE_URL'], autocommit=True);"
+        "print(c.execute(sys.argv[1]).statusmessage)"
+    )
+    project.write("backend.toml", backend_toml(more='\n[data]\nengine = "postgresql"\n'))
+    assert project.run("up").exit == 0
+    python = ("exec", "--", sys.executable, "-c", query)
+    assert project.run(*python, "CREATE TABLE kept AS SELECT 1").exit == 0
+    process = project.start("deploy", *USERS)
+    await_words(process, "starting the candidate")
+    kill_one(project, "postgres", 1)
+    out, err = process.communicate(timeout=120)
+    found = project.said(process.returncode, out, err)
+    assert (found.exit, found.data["result"]) == (0, "promoted"), found.text
+    assert eventually(lambda: project.run(*python, "SELECT * FROM kept").exit == 0, 30)
+    assert_serves(project, 2)
+
+
 @pytest.mark.parametrize("victim", ["envoy", "candidate"])
 def test_a_part_killed_in_the_bake_leaves_a_serving_environment(
     serving: Project, victim: str
@@ -329,9 +348,7 @@ def kill_one(project: Project, victim: str, stable_release: int) -> None:
             continue
         number = (process.info["environ"] or {}).get("BACKENDCTL_RELEASE")
         is_candidate = number is not None and int(number) != stable_release
-        if (victim == "candidate" and is_candidate) or (
-            victim == "envoy" and process.info["name"].startswith("envoy")
-        ):
+        if (victim == "candidate" and is_candidate) or process.info["name"].startswith(victim):
             process.kill()
             return
     raise AssertionError(f"no {victim} runs")
