@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.filesystem import atomic_write, writing
+from backendctl.filesystem import atomic_write, refuse_foreign, writing
+from backendctl.report.page import MARK, Page, render
 
 
 def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
@@ -57,3 +58,22 @@ def test_a_full_device_is_told_by_its_path() -> None:
     with pytest.raises(BackendctlError) as raised, writing(full), full.open("wb", 0) as file:
         file.write(b"x")
     assert raised.value.code == "platform.disk-full"
+
+
+def test_a_report_takes_a_free_place_or_that_of_an_earlier_report(tmp_path: Path) -> None:
+    refuse_foreign(tmp_path / "new.html", MARK)
+    earlier = tmp_path / "earlier.html"
+    earlier.write_text(render(Page("title", "verdict", "good", ())))
+    refuse_foreign(earlier, MARK)
+
+
+def test_a_report_replaces_nothing_that_somebody_else_wrote(tmp_path: Path) -> None:
+    mine = tmp_path / "backend.toml"
+    mine.write_text("[service]")
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    for path in (mine, link, tmp_path, tmp_path / "absent" / "report.html"):
+        with pytest.raises(BackendctlError) as raised:
+            refuse_foreign(path, MARK)
+        assert raised.value.code == "usage"
+    assert mine.read_text() == "[service]"

@@ -55,7 +55,7 @@ def test_an_empty_journal_reads_as_nothing(tmp_path: Path) -> None:
     assert Journal(tmp_path / "none").read().records == ()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(count=st.integers(1, 12), data=st.data())
 def test_after_a_crash_at_any_byte_appending_goes_on(count: int, data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:

@@ -368,4 +368,4 @@ class Fencing(RuleBasedStateMachine):
 
 
 TestFencing = Fencing.TestCase
-TestFencing.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestFencing.settings = settings(max_examples=25, stateful_step_count=20)

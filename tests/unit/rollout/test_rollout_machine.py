@@ -324,7 +324,6 @@ AnyOrderTest = AnyOrder.TestCase
 AnyOrderTest.settings = settings(
     max_examples=200,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

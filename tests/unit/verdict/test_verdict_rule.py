@@ -69,7 +69,7 @@ few = st.tuples(st.integers(1, 40), st.integers(0, 3), st.integers(1, 40), st.in
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(few, min_size=1, max_size=4), min_size=1, max_size=3))
 def test_the_combined_evidence_is_what_its_definition_says(steps: list[list[Counts]]) -> None:
     plan = unguarded(steps=(10, 25, 50))
@@ -129,7 +129,7 @@ def as_blocks(drawn: list[Counts]) -> list[Block]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(counts, max_size=25))
 def test_a_rollout_replayed_from_json_gives_the_same_evidence_bit_for_bit(
     drawn: list[Counts],
@@ -150,7 +150,7 @@ def test_a_rollout_replayed_from_json_gives_the_same_evidence_bit_for_bit(
         assert from_json(Judgement, json.loads(json.dumps(to_json(first)))) == second
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(counts, min_size=1, max_size=12), st.data())
 def test_more_candidate_errors_never_help_the_candidate(
     drawn: list[Counts], data: st.DataObject
@@ -169,7 +169,7 @@ def test_more_candidate_errors_never_help_the_candidate(
     assert order.index(worse.decision) >= order.index(better.decision)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(counts, min_size=2, max_size=10))
 def test_what_is_said_does_not_depend_on_how_requests_are_listed_within_a_block(
     drawn: list[Counts],
@@ -187,7 +187,7 @@ def test_what_is_said_does_not_depend_on_how_requests_are_listed_within_a_block(
     assert judged(plan, blocks) == judged(plan, turned)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.one_of(st.none(), st.tuples(st.just(0), st.just(0), st.integers(0, 5000), st.just(0))),
@@ -205,7 +205,7 @@ def test_silence_never_passes(drawn: list[Counts | None], elapsed: float) -> Non
     assert judged(plan, blocks, elapsed).decision is not Decision.PASS
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 3), st.integers(0, 10**9), st.integers(0, 10**9))
 def test_any_size_of_counts_gives_finite_numbers(kind: int, nc: int, ns: int) -> None:
     plan = plan_for(ONLY_ERRORS, steps=(50,), warm_up=0.0)
