@@ -60,6 +60,26 @@ def refusal(error: OSError, path: Path, state: str = AS_BEFORE) -> BackendctlErr
     return None
 
 
+def refuse_foreign(path: Path, mark: str) -> None:
+    """Make sure, before the work, that a report may be written to `path`.
+
+    Raises BackendctlError `usage` unless it is absent in a folder that exists, or a file with
+    `mark` near its beginning: an earlier report. What somebody else wrote is never replaced.
+    """
+    if not path.parent.is_dir():
+        problem = f"there is no folder {path.parent}"
+    elif not os.path.lexists(path) or (path.is_file() and mark in _beginning(path)):
+        return
+    else:
+        problem = f"{path} is there already and is no such report"
+    raise BackendctlError("usage", problem, state="nothing was done and nothing written")
+
+
+def _beginning(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(1024).decode(errors="replace")
+
+
 def make_folder(path: Path, mode: int = PRIVATE_FOLDER) -> Path:
     """Make `path` (and its parents) if missing, with `mode` on `path` itself; returns it.
 

@@ -19,6 +19,11 @@ SetOption = Annotated[
 ]
 
 
+def answers_file(session: Session, given: Path | None) -> Path | None:
+    """The file meant: like every path, it is relative to --directory."""
+    return None if given is None else session.directory / given
+
+
 def asker(session: Session) -> "Ask | None":
     """Asks the person at the terminal until the answer is accepted; None if nobody is there."""
     if not session.interactive:

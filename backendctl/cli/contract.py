@@ -249,7 +249,7 @@ DirectoryOption = Annotated[
         "--directory",
         "-C",
         envvar="BACKENDCTL_DIRECTORY",
-        help="The project's folder, if not the present one.",
+        help="The folder to work in, if not the present one; other paths are relative to it.",
     ),
 ]
 

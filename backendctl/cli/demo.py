@@ -26,10 +26,13 @@ def demo(
     import tempfile
 
     from backendctl.cli.rollout_events import teller
+    from backendctl.filesystem import refuse_foreign
+    from backendctl.report.page import MARK
     from backendctl.workflows.demo.page import write_report
     from backendctl.workflows.demo.story import tell
 
     target = session.directory / report
+    refuse_foreign(target, MARK)
     with tempfile.TemporaryDirectory(prefix="backendctl-demo-") as folder:
         story = tell(Path(folder) / "shop", session, teller(session))
         write_report(story, target)

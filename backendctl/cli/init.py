@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backendctl.cli.answering import AnswersOption, SetOption, asker
+from backendctl.cli.answering import AnswersOption, SetOption, answers_file, asker
 from backendctl.cli.contract import Answer, Session, command
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def init(
     from backendctl.scaffold.init import survey, write_spec
     from backendctl.scaffold.questions import INIT_QUESTIONS, resolve
 
-    given = read_given(answers, settings or ())
+    given = read_given(answers_file(session, answers), settings or ())
     values = {**given.values, **({"start": start} if start is not None else {})}
     surveyed = survey(session.directory, str(values["start"]) if "start" in values else None)
     _tell(session, surveyed, values)

@@ -86,11 +86,17 @@ def run(
     Exit status: 0 passed, 1 a promise is broken, 3 too short to decide, 4 the measurement cannot
     be trusted, 5 the target does not answer.
     """
+    from backendctl.filesystem import atomic_write, refuse_foreign
     from backendctl.loadtest.reports import terminal
+    from backendctl.loadtest.reports.junit import MARK
     from backendctl.loadtest.results import JUNIT_FILE
     from backendctl.workflows import loadtest
 
-    wishes = _wishes(target, quick, hold, with_, only, locustfile, path, seed)
+    own = session.directory / locustfile if locustfile is not None else None
+    wishes = _wishes(target, quick, hold, with_, only, own, path, seed)
+    xml = session.directory / junit if junit is not None else None
+    if xml is not None:
+        refuse_foreign(xml, MARK)
     opened = session.open(changes=True)
     _confirm(session, loadtest.aim(opened, wishes), confirm)
     planned = loadtest.plan(opened, wishes)
@@ -98,8 +104,8 @@ def run(
         session.line(f"note: {note}")
     with session.step(f"Load test of {planned.environment}") as say:
         result = loadtest.run(opened, planned, lambda p: _progress(session, say, p))
-    if junit is not None:
-        junit.write_text((result.folder / JUNIT_FILE).read_text())
+    if xml is not None:
+        atomic_write(xml, (result.folder / JUNIT_FILE).read_bytes(), 0o644)
     error = _no(result)
     return Answer(
         data=_data(result),
@@ -123,7 +129,8 @@ def plan(
     """Show what would be sent where, and send nothing but a look at the OpenAPI document."""
     from backendctl.workflows import loadtest
 
-    wishes = _wishes(target, quick, hold, with_, only, locustfile, path, 1)
+    own = session.directory / locustfile if locustfile is not None else None
+    wishes = _wishes(target, quick, hold, with_, only, own, path, 1)
     opened = session.open(changes=False)
     planned = loadtest.plan(opened, wishes)
     data = {

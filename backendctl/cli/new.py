@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backendctl.cli.answering import AnswersOption, SetOption, asker
+from backendctl.cli.answering import AnswersOption, SetOption, answers_file, asker
 from backendctl.cli.contract import Answer, Session, command
 from backendctl.errors import BackendctlError, Exit
 
@@ -48,7 +48,7 @@ def new(
     from backendctl.scaffold.place import refuse_unless_free
     from backendctl.scaffold.questions import NEW_QUESTIONS, resolve, slug
 
-    given = read_given(answers, settings or ())
+    given = read_given(answers_file(session, answers), settings or ())
     if folder is None and "name" not in given.values:
         raise BackendctlError(
             "usage", "which folder is the service to be made in?", next=("backendctl new shop",)

@@ -8,6 +8,8 @@ from markupsafe import Markup
 from backendctl.report.plot import Tone
 
 TEMPLATE = "page.html.j2"
+MARK = '<meta name="generator" content="backendctl">'
+"""What the template has near its top: a page of ours may be replaced by the next one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from backendctl.loadtest.reports.words import NAMES, interval, quantity
 from backendctl.loadtest.results import LoadTestResult
 from backendctl.loadtest.verdict import Result
 
+MARK = '<testsuites name="backendctl"'
+"""What a file of ours begins with, after the XML declaration."""
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped."""
 
