@@ -81,12 +81,14 @@ def _beginning(path: Path) -> str:
 
 
 def make_folder(path: Path, mode: int = PRIVATE_FOLDER) -> Path:
-    """Make `path` (and its parents) if missing, with `mode` on `path` itself; returns it.
+    """Make `path` and its parents if missing, all with `mode`; returns it.
 
     Raises BackendctlError `platform.disk-full` or `platform.permission`.
     """
     with writing(path):
-        path.mkdir(parents=True, exist_ok=True, mode=mode)
+        for missing in [each for each in reversed(path.parents) if not each.exists()]:
+            missing.mkdir(mode=mode, exist_ok=True)
+        path.mkdir(exist_ok=True, mode=mode)
         if path.stat().st_mode & 0o7777 != mode:
             path.chmod(mode)
     return path

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backendctl.errors import BackendctlError
+from backendctl.filesystem import make_folder
 from backendctl.loadtest.discovery import scenario_of
 from backendctl.loadtest.generator import GeneratorPlan, Order
 from backendctl.loadtest.measurement import Measurement, Outcome
@@ -78,8 +79,7 @@ def run_load_test(
     `loadtest.invalid` if the generator itself fails, and `interrupted` (the partial result is
     kept) on KeyboardInterrupt. No process is left behind however it ends.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
+    make_folder(folder)
     chosen = scenario or scenario_of(target, spec, with_token=token is not None)
     plan = GeneratorPlan(
         target=target.rstrip("/"),

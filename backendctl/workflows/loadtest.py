@@ -116,7 +116,8 @@ def plan(opened: Opened, wishes: Wishes) -> Plan:
 
 def run(opened: Opened, planned: Plan, on_event: OnEvent) -> LoadTestResult:
     """Run the planned test and write its reports; raises what `run_load_test` raises."""
-    folder = results_root(opened) / new_id()
+    layout = Layout(opened.project, opened.environment.name)
+    folder = layout.make(results_root(opened)) / new_id()
     try:
         result = run_load_test(
             planned.target,

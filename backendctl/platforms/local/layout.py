@@ -146,11 +146,20 @@ class Layout:
         Raises BackendctlError `platform.disk-full` or `platform.permission`.
         """
         for folder in self.folders():
-            make_folder(folder)
+            self.make(folder)
+        return self
+
+    def make(self, folder: Path) -> Path:
+        """Make one of the folders, 0700, and hide all of it from version control; idempotent.
+
+        A command that comes before the first `up` writes secrets or a lock, too. Raises
+        BackendctlError `platform.disk-full` or `platform.permission`.
+        """
+        make_folder(self.state)
         ignore = self.state / ".gitignore"
         if not ignore.exists():
             atomic_write(ignore, b"*\n")
-        return self
+        return make_folder(folder)
 
     def create_sockets(self) -> None:
         """Make the folder of the sockets, where it is not `run`; before anything listens in it.

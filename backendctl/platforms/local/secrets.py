@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from backendctl.errors import BackendctlError
-from backendctl.filesystem import atomic_write, make_folder, writing
+from backendctl.filesystem import atomic_write, writing
 from backendctl.platforms.local.layout import Layout
 
 
@@ -14,6 +14,7 @@ class LocalSecrets:
     """base.Secrets in a 0600 file. Making one touches nothing."""
 
     def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._folder = layout.secrets
         self._path = layout.secrets / "values.json"
 
@@ -75,7 +76,7 @@ class LocalSecrets:
     def _changing(self) -> Iterator[dict[str, Any]]:
         from filelock import FileLock
 
-        make_folder(self._folder)
+        self._layout.make(self._folder)
         path = self._folder / "lock"
         with writing(path):
             lock = FileLock(path, mode=0o600)

@@ -56,6 +56,7 @@ class LocalStore:
     """base.Store in a folder. Making one touches nothing."""
 
     def __init__(self, layout: Layout, clock: Clock | None = None) -> None:
+        self._layout = layout
         self._folder = layout.journal
         self._clock = clock or SystemClock()
 
@@ -173,7 +174,7 @@ class LocalStore:
         """One process at a time, with refused writes turned into errors to act on."""
         from filelock import FileLock, Timeout
 
-        make_folder(self._folder)
+        self._layout.make(self._folder)
         path = self._folder / "lock"
         with writing(path):
             try:

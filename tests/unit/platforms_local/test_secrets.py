@@ -79,3 +79,19 @@ def test_several_processes_set_at_once_and_none_is_lost(
     many = [subprocess.Popen([sys.executable, "-c", script, tmp_path, n]) for n in "ABC"]
     assert [process.wait() for process in many] == [0, 0, 0]
     assert len(secrets.current()) == 30
+
+
+def test_secrets_set_before_the_first_up_are_hidden_from_git_and_from_others(
+    secrets: LocalSecrets, tmp_path: Path
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    secrets.set("KEY", "one")
+    seen = subprocess.run(
+        ["git", "-C", str(tmp_path), "status", "--porcelain", "--untracked-files=all"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert seen.stdout == ""
+    made = [path for path in tmp_path.rglob("*") if ".git" not in path.parts]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in made)
