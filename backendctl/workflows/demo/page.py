@@ -9,8 +9,9 @@ from backendctl.loadtest.private import write_private
 from backendctl.loadtest.traffic import TrafficSecond
 from backendctl.loadtest.verdict import Result
 from backendctl.report.page import Cell, Fact, Page, Section, Table, render
-from backendctl.report.plot import Mark, Rule, Series, Tone, line_plot
-from backendctl.rollout.verdict import Judgement
+from backendctl.report.plot import Mark, Point, Rule, Series, Tone, line_plot
+from backendctl.rollout.events import BlockObserved
+from backendctl.rollout.verdict import Decision, Judgement
 from backendctl.workflows.demo.recording import ReleaseStory
 from backendctl.workflows.demo.story import Story
 
@@ -76,6 +77,8 @@ def _release(each: ReleaseStory) -> Section:
     if each.traffic:
         seconds = sorted(each.traffic.seconds.values(), key=lambda second: second.at)
         plots += [_requests(each.began, seconds), _latencies(each.began, seconds)]
+    if each.blocks:
+        plots.append(_arms(each.began, each.blocks))
     judged = [(b.at - each.began, b.judgement) for b in each.blocks if b.judgement is not None]
     if judged:
         plots.append(_evidence(judged))
@@ -119,6 +122,34 @@ def _latencies(began: float, seconds: Sequence[TrafficSecond]) -> Markup:
     )
 
 
+def _arms(began: float, blocks: Sequence[BlockObserved]) -> Markup:
+    old: list[Point] = []
+    new: list[Point] = []
+    errors: list[Point] = []
+    for each in blocks:
+        at, block = each.at - began, each.block
+        for points, arm, of_errors in (
+            (old, block.stable, False),
+            (new, block.candidate, False),
+            (errors, block.candidate, True),
+        ):
+            if arm is not None and block.seconds > 0:
+                count = arm.errors if of_errors else arm.requests
+                points.append((at, count / block.seconds))
+            else:
+                points.append((at, None))
+    return line_plot(
+        "Requests per second by release, as the gateway counted them",
+        [
+            Series("old release", old),
+            Series("new release", new, colour=3),
+            Series("errors of the new release", errors, colour=2),
+        ],
+        x_label="seconds",
+        y_label="requests/s",
+    )
+
+
 def _evidence(judged: Sequence[tuple[float, Judgement]]) -> Markup:
     last_at, last = judged[-1]
     return line_plot(
@@ -127,6 +158,6 @@ def _evidence(judged: Sequence[tuple[float, Judgement]]) -> Markup:
         x_label="seconds",
         y_label="evidence",
         rules=[Rule(last.numbers["evidence_limit"], "limit")],
-        marks=[Mark(last_at, last.decision.value)],
+        marks=[Mark(last_at, "undone", "bad")] if last.decision is Decision.FAIL else [],
         log_y=True,
     )

@@ -43,7 +43,8 @@ class Story:
 
     @property
     def releases(self) -> tuple[ReleaseStory, ...]:
-        return (self.good, self.bad, self.forced, self.manual)
+        """In the order in which they happened."""
+        return (self.good, self.forced, self.manual, self.bad)
 
     @property
     def problems(self) -> list[str]:
