@@ -12,7 +12,7 @@ from backendctl.loadtest.results import LoadTestResult
 from backendctl.loadtest.traffic import Traffic
 from backendctl.loadtest.verdict import Result
 from backendctl.platforms.base import PersonCommand
-from backendctl.rollout.events import Event, Shifted
+from backendctl.rollout.events import BlockObserved, Event
 from backendctl.workflows import loadtest
 from backendctl.workflows.demo import shop
 from backendctl.workflows.demo.recording import ReleaseStory, Step
@@ -24,6 +24,7 @@ from backendctl.workflows.rollouts import Outcome
 from backendctl.workflows.synthetic import readable
 from backendctl.workflows.up import up
 
+BLOCKS_BEFORE_ABORT = 2
 OnEvent = Callable[[Event], None]
 
 
@@ -148,7 +149,8 @@ def _releases(story: Story, opened: Opened, progress: Progress, on_event: OnEven
 
     def taking_back(event: Event) -> None:
         watching(story.forced)(event)
-        if isinstance(event, Shifted) and 0 < event.weights.get(story.forced.candidate, 0) < 100:
+        # Once it has served users for a while: taking back what nobody uses would show nothing.
+        if isinstance(event, BlockObserved) and len(story.forced.blocks) == BLOCKS_BEFORE_ABORT:
             word = PersonCommand("abort", "the demo", "to show a way back", time.time())
             opened.platform.store.post(event.rollout, word)
 
