@@ -76,7 +76,11 @@ def _run() -> int:
         result = application()(standalone_mode=False)
     except BackendctlError as error:
         return contract.fail(error)
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # the question is still on the line
+        return contract.fail(_unanswered())
+    except KeyboardInterrupt:
         return contract.fail(contract.interrupted())
     except typer.TyperException as error:
         return _misused(error)
@@ -96,6 +100,14 @@ def _misused(error: typer.TyperException) -> int:
         message = "a command is missing"
     help_line = f"backendctl {spoken_name()} --help".replace("  ", " ")
     return contract.fail(BackendctlError("usage", message, next=(help_line,)))
+
+
+def _unanswered() -> BackendctlError:
+    return BackendctlError(
+        "interrupted",
+        "stopped at a question, before anything was done",
+        state="nothing was changed",
+    )
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +111,27 @@ def test_a_bug_keeps_its_traceback_in_a_private_file(tmp_path: Path) -> None:
     assert "RuntimeError: unforeseen" in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
     assert str(file) in done.stderr
+
+
+def test_ctrl_c_at_a_question_says_that_nothing_was_changed(tmp_path: Path) -> None:
+    told, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from backendctl.cli.main import main; main()", "new", "shop"],
+        cwd=tmp_path,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    said = b""
+    while b"[items]" not in said:
+        said += os.read(told, 4096)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == Exit.INTERRUPTED
+    assert b"nothing was changed" in os.read(told, 4096)
+    os.close(told)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_error_code_is_refused_at_once() -> None:
