@@ -103,6 +103,11 @@ class Session:
         self._out.write(line + "\n")
         self._out.flush()
 
+    @property
+    def output_of_others(self) -> int | None:
+        """Where a program we run writes its output, if not to ours: that may be for JSON only."""
+        return None if self.output is Output.TEXT else sys.stderr.fileno()
+
     # --- progress ---
 
     def line(self, text: str) -> None:

@@ -143,14 +143,10 @@ def execute(
     The command's exit status becomes ours. With --output json its own output goes to standard
     error: standard output holds nothing but the answer.
     """
-    import sys
-
-    from backendctl.cli.contract import Output
     from backendctl.workflows.execute import execute as run
 
     opened = session.open(changes=True)
-    output = None if session.output is Output.TEXT else sys.stderr.fileno()
-    release, exit_status = run(opened, argv, output)
+    release, exit_status = run(opened, argv, session.output_of_others)
     data = {
         "environment": opened.environment.name,
         "release": release,
@@ -168,5 +164,5 @@ def dev(session: Session) -> Answer:
     from backendctl.workflows import dev as workflow
 
     opened = session.open(changes=True)
-    restarts = workflow.dev(opened, session)
+    restarts = workflow.dev(opened, session, session.output_of_others)
     return Answer(data={"environment": opened.environment.name, "restarts": restarts})

@@ -6,6 +6,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Invocation
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.progress import Progress
@@ -16,10 +17,12 @@ STOP_GRACE = 5.0
 IGNORED = {".backendctl", ".venv", "node_modules", "__pycache__", ".git", ".pytest_cache"}
 
 
-def dev(opened: Opened, progress: Progress) -> int:
+def dev(opened: Opened, progress: Progress, output: int | None = None) -> int:
     """Run until interrupted; returns how often it was restarted.
 
     A process that dies is started again at the next change, as its output says why it died.
+    `output` is the file descriptor that takes its standard output, if not ours. Raises
+    `release.start` when a development command of the project's own (`service.dev`) fails.
     """
     from watchfiles import DefaultFilter, watch
 
@@ -37,11 +40,13 @@ def dev(opened: Opened, progress: Progress) -> int:
         )
     progress.line(f"The working tree serves at http://127.0.0.1:{port}; Ctrl-C ends it")
     restarts = 0
-    process = _start(invocation)
+    process = _start(invocation, output)
     try:
         # A command of the project's own for development reloads by itself.
         if service.dev:
-            process.wait()
+            status = process.wait()
+            if status != 0:
+                raise _ended(status)
             return restarts
         changes = watch(
             opened.project,
@@ -52,7 +57,7 @@ def dev(opened: Opened, progress: Progress) -> int:
             names = sorted({Path(path).name for _, path in changed})
             progress.line(f"changed: {', '.join(names[:3])}; restarting")
             _stop(process)
-            process = _start(invocation)
+            process = _start(invocation, output)
             restarts += 1
     except KeyboardInterrupt:
         pass  # the ordinary way to end it
@@ -61,12 +66,23 @@ def dev(opened: Opened, progress: Progress) -> int:
     return restarts
 
 
-def _start(invocation: Invocation) -> "subprocess.Popen[bytes]":
+def _ended(status: int) -> BackendctlError:
+    return BackendctlError(
+        "release.start",
+        f"the development command ended with status {status}",
+        cause="its own output says why",
+        state="the environment's servers and releases go on running",
+        next=("backendctl dev",),
+    )
+
+
+def _start(invocation: Invocation, output: int | None) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         invocation.argv,
         cwd=invocation.directory,
         env=dict(invocation.environment),
         stdin=subprocess.DEVNULL,
+        stdout=output,
         start_new_session=True,
     )
 

@@ -1,9 +1,14 @@
 """`backendctl exec`: a command where the serving release runs."""
 
+import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Invocation
 from backendctl.rollout.history import serving
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.up import find_release
@@ -26,12 +31,37 @@ def execute(opened: Opened, argv: Sequence[str], output: int | None = None) -> t
             next=(f"backendctl up --env {opened.environment.name}",),
         )
     release = find_release(opened, stable)
-    invocation = opened.platform.runtime.in_release(release, argv)
-    done = subprocess.run(
-        invocation.argv,
-        cwd=invocation.directory,
-        env=dict(invocation.environment),
-        stdout=output,
-    )
-    status = done.returncode
-    return stable, status if status >= 0 else 128 - status
+    return stable, run(opened.platform.runtime.in_release(release, argv), output)
+
+
+def run(invocation: Invocation, output: int | None = None) -> int:
+    """Run a command as a shell does: signals are its own affair. Returns its exit status."""
+    with (
+        subprocess.Popen(
+            invocation.argv,
+            cwd=invocation.directory,
+            env=dict(invocation.environment),
+            stdout=output,
+        ) as process,
+        _passing_on_signals(process),
+    ):
+        status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def _passing_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Ctrl-C in `psql` cancels a query and not `psql`; SIGTERM to us is for the command."""
+
+    def pass_on(signum: int, _frame: FrameType | None) -> None:
+        if signum == signal.SIGINT and sys.stdin.isatty():
+            return  # the terminal has sent it to the command already
+        process.send_signal(signum)
+
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    former = {each: signal.signal(each, pass_on) for each in handled}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
