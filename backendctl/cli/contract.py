@@ -189,6 +189,15 @@ class Session:
 
     # --- the project ---
 
+    def check_directory(self) -> None:
+        """Raises `usage` when --directory names no folder: no command makes it."""
+        if not self.directory.is_dir():
+            raise BackendctlError(
+                "usage",
+                f"--directory: there is no folder {self.directory}",
+                state="nothing was done",
+            )
+
     def open(self, *, changes: bool) -> "Opened":
         """The environment meant; what to type next then names it, where there are several."""
         from backendctl.workflows.environment import open_environment
@@ -286,6 +295,7 @@ def command(*, examples: tuple[str, ...] = (), name: str | None = None) -> Calla
             shared = {key: arguments.pop(key) for key in COMMON}
             session = Session(spoken_name(), **shared)
             try:
+                session.check_directory()
                 answer = function(session, **arguments)
             except BackendctlError as error:
                 error.next = session.completed(error.next)

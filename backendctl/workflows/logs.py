@@ -17,12 +17,13 @@ def read_logs(
     """
     store = opened.platform.store
     known = [release.number for release in store.releases()]
-    chosen = number or serving(store).stable or (known[-1] if known else None)
+    newest = known[-1] if known else None
+    chosen = number if number is not None else serving(store).stable or newest
     if chosen is None or chosen not in known:
         raise BackendctlError(
             "missing.release",
-            f"there is no release {number}" if number else "there is no release yet",
-            cause=f"there are 1 to {known[-1]}" if known else "",
+            "there is no release yet" if number is None else f"there is no release {number}",
+            cause=f"there are 1 to {newest}" if known else "",
             next=("backendctl up",) if not known else (),
         )
     return chosen, opened.platform.runtime.logs(chosen, lines, follow)

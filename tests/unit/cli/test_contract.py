@@ -134,6 +134,14 @@ def test_ctrl_c_at_a_question_says_that_nothing_was_changed(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("word", ["doctor", "init", "status", "new", "demo"])
+def test_a_folder_that_is_not_there_is_a_usage_error_everywhere(tmp_path: Path, word: str) -> None:
+    done = run(word, "--directory", "absent", "--output", "json", "--yes", cwd=tmp_path)
+    assert done.returncode == json.loads(done.stdout)["exit"] == Exit.USAGE
+    assert "absent" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_error_code_is_refused_at_once() -> None:
     with pytest.raises(KeyError, match="not in the table"):
         BackendctlError("no.such.code", "x")
