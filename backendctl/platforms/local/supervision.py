@@ -1,17 +1,20 @@
 """What runs inside supervisord, as an extension by its `rpcinterface` plug-in point.
 
-Three things supervisord does not do itself:
+Four things supervisord does not do itself:
 - It looks at its children once a second. Here the signal of a child's end wakes it at once, so a
   killed gateway is back after its own start-up time.
 - Its waits between restarts grow for ever, or it gives up. Here they stop growing at
   `LONGEST_BACKOFF`, and a program that is wanted is tried until it is stopped.
 - It rotates only logs that pass through its own pipes, which break when it dies. Ours are written
   by the programs; they are rotated by copy and truncate, which O_APPEND makes safe.
+- It goes on polling the descriptor of a closed connection. Once that number is a child's standard
+  input, whose other end our programs close, poll() returns at once for ever: a core is busy.
 """
 
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 from pathlib import Path
@@ -63,6 +66,7 @@ def make(supervisord: Any, **config: str) -> _NoMethods:
     supervisord.options.get_socket_map()[wake.read_end] = wake
     signal.set_wakeup_fd(wake.write_end, warn_on_full_buffer=False)
     programs = Path(config["programs"])
+    forget_broken(supervisord.options.poller)
 
     def after_end(event: Any) -> None:
         event.process.backoff = min(event.process.backoff, LONGEST_BACKOFF - 1)
@@ -72,6 +76,27 @@ def make(supervisord: Any, **config: str) -> _NoMethods:
     events.subscribe(events.ProcessStateExitedEvent, after_end)
     events.subscribe(events.Tick5Event, lambda _event: rotate_all(programs))
     return _NoMethods()
+
+
+def forget_broken(poller: Any) -> None:
+    """Make supervisord's poller let go of a descriptor that has nothing but an error to report.
+
+    Its loop registers every descriptor it wants again before each wait, so none is lost.
+    """
+    if not hasattr(poller, "_poll_fds"):
+        return  # select and kqueue do not report such a descriptor
+    poll_fds = poller._poll_fds
+
+    def steady(timeout: float) -> list[tuple[int, int]]:
+        sound = []
+        for fd, found in poll_fds(timeout):
+            if found & select.POLLERR and not found & (poller.READ | poller.WRITE):
+                poller._ignore_invalid(fd, select.POLLNVAL)
+            else:
+                sound.append((fd, found))
+        return sound
+
+    poller._poll_fds = steady
 
 
 def rotate_all(programs: Path) -> None:

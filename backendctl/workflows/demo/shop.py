@@ -8,7 +8,7 @@ from backendctl.scaffold.questions import NEW_QUESTIONS, resolve
 from backendctl.spec.edit import add_table, set_value
 from backendctl.spec.splice import Value
 
-ANSWERS = {"name": "shop", "resource": "items", "peak_rps": "75/s", "p95": "250ms", "p99": "500ms"}
+ANSWERS = {"name": "shop", "resource": "items", "peak_rps": "75/s", "p95": "500ms", "p99": "1s"}
 USERS_RPS = 150.0
 """Requests per second of the demo's users: twice the expected peak, so that every promise is
 made under the load that the load test offers."""
@@ -35,7 +35,7 @@ BAD = """    dice = random.random()
     if dice < 0.08:
         raise RuntimeError("the price list has no such column: discount")
     if dice < 0.20:
-        await asyncio.sleep(0.9)
+        await asyncio.sleep(1.3)
 """
 
 
@@ -64,7 +64,7 @@ def touch_up(folder: Path) -> None:
 
 
 def spoil(folder: Path) -> None:
-    """A change that breaks promises: 8 % of lists fail and 12 % take almost a second."""
+    """A change that breaks promises: 8 % of lists fail and 12 % take over a second."""
     _edit(
         folder,
         "from datetime import datetime\n",

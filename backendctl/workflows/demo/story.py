@@ -156,8 +156,9 @@ def _releases(story: Story, opened: Opened, progress: Progress, on_event: OnEven
 
     release(story.good, shop.improve, watching(story.good))
     release(story.forced, shop.touch_up, taking_back)
-    with _under_users(story, story.manual, opened, progress):
-        story.manual.outcome = rollback(opened, None, "demo", watching(story.manual))
+    if story.good.outcome is not None and story.good.outcome.result == "promoted":
+        with _under_users(story, story.manual, opened, progress):
+            story.manual.outcome = rollback(opened, None, "demo", watching(story.manual))
     release(story.bad, shop.spoil, watching(story.bad))
 
 
