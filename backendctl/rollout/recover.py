@@ -9,7 +9,7 @@ What `recover` does with a rollout that it finds, by the invariants:
   success.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from backendctl.clock import Clock
@@ -72,15 +72,35 @@ def restore_serving(platform: Platform, release: Release, deadline: float, clock
     For `up` after a stop or a reboot, and for a gateway that lost its routes. Idempotent. Raises
     `release.start`, `release.not-ready` or `platform.gateway`.
     """
-    runtime, router = platform.runtime, platform.router
-    whole = Routes({release.number: 100})
-    status = runtime.status(release.number)
-    routes = router.read()
-    ready = status.condition is Condition.READY
+    ready = platform.runtime.status(release.number).condition is Condition.READY
+    routes = platform.router.read()
     if ready and routes is not None and routes.weights.get(release.number) == 100:
         return True
+    _run_and_connect(platform, release, deadline, clock)
+    platform.router.apply(Routes({release.number: 100}))
+    return False
+
+
+def restart_arms(
+    platform: Platform, stable: Release, others: Iterable[Release], deadline: float, clock: Clock
+) -> None:
+    """See to it that the releases the gateway sends requests to run; its weights stay.
+
+    For `up` after a reboot in the middle of a rollout, which is a person's or `recover`'s to end:
+    until then users must get answers. Idempotent; raises as `restore_serving`.
+    """
+    routes = platform.router.read()
+    weights = routes.weights if routes is not None else {}
+    for release in (stable, *(each for each in others if weights.get(each.number))):
+        if platform.runtime.status(release.number).condition is not Condition.READY:
+            _run_and_connect(platform, release, deadline, clock)
+
+
+def _run_and_connect(platform: Platform, release: Release, deadline: float, clock: Clock) -> None:
+    runtime = platform.runtime
     began = clock.monotonic()
-    if not ready:
+    status = runtime.status(release.number)
+    if status.condition is not Condition.READY:
         runtime.start(release)
         status = runtime.await_ready(release, deadline)
     if status.condition is not Condition.READY:
@@ -91,6 +111,5 @@ def restore_serving(platform: Platform, release: Release, deadline: float, clock
             cause=status.detail,
             next=(f"backendctl logs --release {release.number}",),
         )
-    router.connect(release.number, max(1.0, deadline - (clock.monotonic() - began)))
-    router.apply(whole)
-    return False
+    left = max(1.0, deadline - (clock.monotonic() - began))
+    platform.router.connect(release.number, left)

@@ -10,7 +10,7 @@ from backendctl.platforms.base import Release
 from backendctl.rollout.events import Event
 from backendctl.rollout.history import serving as who_serves
 from backendctl.rollout.lease import Lease, held
-from backendctl.rollout.recover import restore_serving
+from backendctl.rollout.recover import restart_arms, restore_serving
 from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
@@ -54,10 +54,13 @@ def up(opened: Opened, progress: Progress, on_event: OnEvent) -> Up:
             opened.platform.foundation.ensure(say)
         serving = who_serves(store)
         if serving.rollout_in_flight is not None:
+            if serving.stable is not None:
+                _answer_meanwhile(opened, serving.stable, progress)
             raise BackendctlError(
                 "rollout.held",
                 f"rollout {serving.rollout_in_flight} was left unfinished",
-                state="the servers run; releases are as that rollout left them",
+                state="the servers run, and so do the releases that get requests; "
+                "the gateway keeps its weights",
                 next=("backendctl rollout recover", "backendctl rollout status"),
             )
         if serving.stable is None:
@@ -90,6 +93,19 @@ def _serve_again(opened: Opened, number: int, progress: Progress) -> bool:
     with progress.step(f"Release {number}"):
         return restore_serving(
             opened.platform, release, opened.spec.rollout.ready_deadline, SystemClock()
+        )
+
+
+def _answer_meanwhile(opened: Opened, stable: int, progress: Progress) -> None:
+    """Users get answers while somebody decides what becomes of the rollout."""
+    others = [each for each in opened.platform.store.releases() if each.number != stable]
+    with progress.step("The releases that get requests"):
+        restart_arms(
+            opened.platform,
+            find_release(opened, stable),
+            others,
+            opened.spec.rollout.ready_deadline,
+            SystemClock(),
         )
 
 
