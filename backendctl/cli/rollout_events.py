@@ -80,6 +80,8 @@ class Words:
             case e.PhaseChanged():
                 said = self.phase(event.phase)
                 return [f"  {said}"] if said else []
+            case e.StepsLeftOut():
+                return [f"  {event.words}"]
             case e.Shifted():
                 return [f"  traffic: {weights_in_words(event.weights)}"]
             case e.BlockObserved():

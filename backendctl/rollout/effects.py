@@ -26,6 +26,7 @@ from backendctl.rollout.intents import (
     Smoke,
     Stop,
 )
+from backendctl.rollout.machine import UNREADY_GRACE
 from backendctl.rollout.observations import Health, Outcome
 from backendctl.rollout.redact import redact
 from backendctl.rollout.smoke import Probe
@@ -102,7 +103,7 @@ class Effects:
         runtime, router = self._platform.runtime, self._platform.router
         match intent:
             case Inspect(number=number):
-                return self._seen(serial, runtime.status(number))
+                return self._inspect(number, serial, go_on)
             case Migrate():
                 return self._migrate(intent, serial)
             case EnsureReady():
@@ -123,6 +124,22 @@ class Effects:
             case Disconnect(number=number):
                 router.disconnect(number)
         return Outcome(serial, True)
+
+    def _inspect(self, number: int, serial: int, go_on: GoOn) -> Outcome | None:
+        """One late answer on a busy machine does not make a release unready: it has its grace.
+
+        Taken for the last word it would leave out the steps of a canary (stable could not be
+        compared with), or undo a good candidate.
+        """
+        until = self._clock.monotonic() + UNREADY_GRACE
+        while True:
+            status = self._platform.runtime.status(number)
+            passing = status.condition in (Condition.UNREADY, Condition.STARTING)
+            if not passing or self._clock.monotonic() >= until:
+                return self._seen(serial, status)
+            if not go_on():
+                return None
+            self._clock.wait(SLICE)
 
     def _seen(self, serial: int, status: ReleaseStatus) -> Outcome:
         good = status.condition is Condition.READY

@@ -42,6 +42,22 @@ class PhaseChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StepsLeftOut(Event):
+    """Stable is not ready, so nothing can be compared with it: no steps, all requests at once."""
+
+    stable: int
+    candidate: int
+
+    @property
+    def words(self) -> str:
+        """For a person."""
+        return (
+            f"release {self.stable} is not ready, so there is nothing to compare with: the steps "
+            f"are left out, and release {self.candidate} gets all requests once it is ready"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class IntentBegun(Event):
     """An effect is about to be done."""
 
@@ -120,6 +136,10 @@ def events_of(rollout: str, transition: Transition) -> Iterator[Event]:
     if before is None:
         yield Began(at, rollout, after.plan)
     yield from _seen(rollout, transition)
+    if before is not None and before.comparable and not after.comparable:
+        stable = after.plan.stable
+        if after.plan.steps and stable is not None:
+            yield StepsLeftOut(at, rollout, stable, after.plan.candidate)
     if before is not None and _shares(after) != _shares(before):
         yield Shifted(at, rollout, _shares(after))
     if before is not None and after.why is not None and after.why != before.why:

@@ -15,8 +15,10 @@ from backendctl.rollout.events import (
     Judged,
     PhaseChanged,
     Shifted,
+    StepsLeftOut,
     events_of,
 )
+from backendctl.rollout.history import served_after
 from backendctl.rollout.intents import in_words, weights_in_words
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.records import Record, Transition, replay
@@ -131,7 +133,8 @@ def next_commands(state: State) -> tuple[str, ...]:
     if state.result is Result.RESTORED:
         return (f"backendctl logs --release {state.plan.candidate}", "backendctl deploy")
     if state.result is Result.PROMOTED:
-        return ("backendctl rollback",) if state.plan.stable is not None else ("backendctl status",)
+        back = served_after(state.plan.served, state.plan.candidate)[:-1]
+        return ("backendctl rollback",) if back else ("backendctl status",)
     return ("backendctl rollout watch", "backendctl rollout abort")
 
 
@@ -150,6 +153,8 @@ def _line(event: Event) -> Line | None:
             return Line(at, f"phase {phase}")
         case Shifted(at=at, weights=weights):
             return Line(at, "shifted", weights_in_words(weights))
+        case StepsLeftOut(at=at):
+            return Line(at, "no steps", event.words)
         case Judged(at=at, judgement=judgement):
             return Line(at, f"judged {judgement.decision}", judgement.reason, judgement.numbers)
         case IntentEnded(at=at, ok=False) as failed:

@@ -1,10 +1,12 @@
 """Whole rollouts on the fake platform, with the verdict that ships."""
 
+from dataclasses import replace
+
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Condition, PersonCommand
-from backendctl.rollout.events import BlockObserved, PhaseChanged, Shifted
+from backendctl.platforms.base import Condition, PersonCommand, ReleaseStatus
+from backendctl.rollout.events import BlockObserved, PhaseChanged, Shifted, StepsLeftOut
 from backendctl.rollout.history import serving
 from backendctl.rollout.judge import shipped
 from backendctl.rollout.records import check, fold
@@ -320,3 +322,46 @@ def test_the_second_rollout_of_an_environment_waits_for_the_first(fake: Fake, de
     assert desk.deploy().result == "promoted"
     assert seen[0].code == "rollout.locked"
     assert fake.env.condition(2) is Condition.READY
+
+
+def test_one_late_answer_of_stable_leaves_no_step_out(
+    fake: Fake, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_late(fake, monkeypatch, times=3)
+    assert desk.deploy().result == "promoted"
+    assert shares(desk)[0] == {1: 95, 2: 5}
+
+
+def test_a_stable_that_stays_unready_is_named_as_why_there_are_no_steps(
+    fake: Fake, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_late(fake, monkeypatch, times=1000)
+    desk.deploy()
+    assert shares(desk)[0] == {2: 100}
+    (told,) = [event for event in desk.events if isinstance(event, StepsLeftOut)]
+    assert "release 1 is not ready" in told.words
+
+
+def answer_late(fake: Fake, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Release 1 fails its readiness check so often, though it goes on answering users."""
+    runtime, left = fake.platform.runtime, iter(range(times))
+    ask = runtime.status
+
+    def status(number: int) -> ReleaseStatus:
+        found = ask(number)
+        late = number == 1 and next(left, None) is not None
+        return replace(found, condition=Condition.UNREADY) if late else found
+
+    monkeypatch.setattr(runtime, "status", status)
+
+
+def test_a_rollback_offers_another_only_where_there_is_something_to_go_back_to(
+    fake: Fake, desk: Desk
+) -> None:
+    desk.deploy()
+    assert desk.deploy().next == ("backendctl rollback",)
+    spec, told = desk.spec, desk.on_event
+    first = run_rollback(fake.platform, spec, told, by="ann", means=means(fake))
+    assert first.next == ("backendctl rollback",)
+    second = run_rollback(fake.platform, spec, told, by="ann", means=means(fake))
+    assert second.next == ("backendctl status",)
