@@ -98,7 +98,9 @@ def _misused(error: typer.TyperException) -> int:
             sys.stdout.write(message + "\n")
             return int(Exit.USAGE)
         message = "a command is missing"
-    help_line = f"backendctl {spoken_name()} --help".replace("  ", " ")
+    # Of the command that is known: of a mistyped one there is no help.
+    known = spoken_name() if context is None else context.command_path.partition(" ")[2]
+    help_line = f"backendctl {known} --help".replace("  ", " ")
     return contract.fail(BackendctlError("usage", message, next=(help_line,)))
 
 

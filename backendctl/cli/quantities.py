@@ -28,7 +28,7 @@ def _parse(option: str, written: str | None, unit: "Unit") -> float | None:
     if not written:
         return None
     try:
-        return unit.parse(written)
+        return unit.parse(float(written) if unit.plain and written.isdecimal() else written)
     except UnitError:
         raise BackendctlError(
             "usage",

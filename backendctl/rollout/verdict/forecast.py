@@ -149,9 +149,11 @@ def _advice(plan: Plan, made: Forecast, rates: Mapping[str, float]) -> tuple[str
         return ("there is no traffic: nothing can be judged, and nothing will be promoted",)
     slow = max(made.steps, key=lambda s: math.inf if s.p95 is None else s.p95)
     if slow.p95 is None:
+        limit = next(s.limits[slow.slowest] for s in plan.steps if s.percent == slow.percent)
         return (
-            f"no traffic is enough: stable's own rate of {slow.slowest} is too near or over its "
-            "limit for a release like it to be certified",
+            f"no traffic is enough: stable's own rate of {slow.slowest}, "
+            f"{100.0 * rates[slow.slowest]:.2g} %, is too near or over its limit, "
+            f"{100.0 * limit:.2g} %, for a release like it to be certified",
         )
     half = _at_half(plan, made.rps, rates)
     lines = [

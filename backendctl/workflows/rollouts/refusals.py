@@ -58,12 +58,17 @@ def unjudgeable(platform: Platform, ahead: Forecast, baseline: Baseline) -> Back
     cause = "; ".join(ahead.advice)
     if baseline.problem:
         cause = f"the present traffic could not be measured ({baseline.problem}); {cause}"
-    local = ("backendctl deploy --traffic 100/s",) if platform.name == "local" else ()
-    other = ("backendctl deploy --strategy blue-green",) if baseline.rps > 0 else ()
+    traffic = baseline.rps > 0
+    # More of it helps unless a release as good as stable can never pass.
+    helps = not traffic or all(step.p95 is not None for step in ahead.steps)
+    local = ("backendctl deploy --traffic 100/s",) if helps and platform.name == "local" else ()
+    stepwise = any(step.percent < 100 for step in ahead.steps)
+    other = ("backendctl deploy --strategy blue-green",) if traffic and stepwise else ()
+    by_word = "backendctl deploy --unjudged WHY  # a person answers for it; it still has to be ready"
     return BackendctlError(
         "rollout.unjudgeable",
         f"at {baseline.rps:.2g} requests per second no verdict is possible before the deadline",
         cause=cause,
         state="the release is recorded but was not started; what served goes on serving",
-        next=(*local, *other, "backendctl status"),
+        next=(*local, *other, by_word, "backendctl status"),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backendctl import __version__
+from backendctl.cli.quantities import duration, rate
 from backendctl.cli.schema import answer_schema
 from backendctl.errors import ERRORS, BackendctlError, Exit
 
@@ -65,6 +66,28 @@ def test_a_wrong_option_is_an_envelope_with_exit_2(tmp_path: Path, form: list[st
     assert done.returncode == answer["exit"] == Exit.USAGE
     assert answer["error"]["code"] == "usage"
     assert "--bogus" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "help_line"),
+    [
+        (["stauts"], "backendctl --help"),
+        (["rollout", "wach"], "backendctl rollout --help"),
+        (["schema", "--bogus"], "backendctl schema --help"),
+    ],
+)
+def test_a_mistyped_word_leads_to_a_help_that_exists(
+    tmp_path: Path, typed: list[str], help_line: str
+) -> None:
+    done = run(*typed, cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert done.stderr.splitlines()[-1].split(maxsplit=1)[1] == help_line
+
+
+def test_a_bare_number_is_a_rate_but_no_duration() -> None:
+    assert rate("--traffic", "100") == 100.0
+    with pytest.raises(BackendctlError, match="is not a duration"):
+        duration("--bake", "3")
 
 
 def test_the_output_form_can_come_from_the_environment(tmp_path: Path) -> None:

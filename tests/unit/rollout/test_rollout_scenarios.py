@@ -206,6 +206,7 @@ def test_too_little_traffic_is_refused_before_anything_changes(fake: Fake, desk:
     with pytest.raises(BackendctlError, match="no verdict is possible") as refused:
         desk.deploy()
     assert refused.value.exit == 3
+    assert any("--unjudged" in line for line in refused.value.next)
     assert_clean(fake, 1)
     assert serving(fake.store).rollout_in_flight is None
 
