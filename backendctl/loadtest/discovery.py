@@ -37,7 +37,8 @@ def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
                 if found.operations:
                     return found
                 left_out = found.left_out
-            paths = [p for p in dict.fromkeys((ready, "/")) if _status(client, p) < 400]
+            answers = {path: _status(client, path) for path in dict.fromkeys((ready, "/"))}
+            paths = [path for path, status in answers.items() if status < 400]
         except httpx.HTTPError as error:
             raise BackendctlError(
                 "loadtest.target",
@@ -46,6 +47,14 @@ def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
                 state="nothing was sent",
                 next=("backendctl status", "backendctl up"),
             ) from error
+    if not paths and answers[ready] >= 500:
+        raise BackendctlError(
+            "loadtest.target",
+            f"the target {target} is not ready",
+            cause=f"GET {ready} answered {answers[ready]}",
+            state="nothing was sent",
+            next=("backendctl status", "backendctl logs"),
+        )
     if not paths:
         raise BackendctlError(
             "loadtest.target",

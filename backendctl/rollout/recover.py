@@ -16,6 +16,7 @@ from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Condition, Platform, Release, Routes
 from backendctl.rollout.history import Serving
+from backendctl.rollout.redact import redact
 from backendctl.rollout.states import HoldKind, State
 
 CLEAR_DEADLINE = 30.0
@@ -108,7 +109,7 @@ def _run_and_connect(platform: Platform, release: Release, deadline: float, cloc
         raise BackendctlError(
             "release.start" if died else "release.not-ready",
             f"release {release.number} is {status.condition}",
-            cause=status.detail,
+            cause="\n".join(redact(status.detail.splitlines(), platform.foundation.bindings())),
             next=(f"backendctl logs --release {release.number}",),
         )
     left = max(1.0, deadline - (clock.monotonic() - began))

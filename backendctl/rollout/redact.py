@@ -13,6 +13,7 @@ _NAMED = re.compile(
 _SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|key|url|dsn")
 MAX_LINE = 400
 """Characters kept of one line."""
+CLIPPED = " ... "
 
 
 def redact(lines: Iterable[str], bindings: Mapping[str, str]) -> tuple[str, ...]:
@@ -30,4 +31,12 @@ def _line(line: str, secrets: Iterable[str]) -> str:
         line = line.replace(value, HIDDEN)
     line = _IN_URL.sub(rf"\1:{HIDDEN}", line)
     line = _NAMED.sub(rf"\1\2{HIDDEN}", line)
-    return line.rstrip("\n")[:MAX_LINE]
+    return _clipped(line.rstrip("\n"))
+
+
+def _clipped(line: str) -> str:
+    """Without its middle: a traceback inside a JSON line says at its end what went wrong."""
+    if len(line) <= MAX_LINE:
+        return line
+    half = (MAX_LINE - len(CLIPPED)) // 2
+    return line[: MAX_LINE - len(CLIPPED) - half] + CLIPPED + line[-half:]

@@ -2,6 +2,7 @@
 
 import os
 import platform as machine
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Holder, ServiceStatus, Store
+from backendctl.platforms.base import Holder, Platform, ServiceStatus, Store
+from backendctl.workflows import rollouts
 
 DISK_WANTED = 2 << 30
 """Bytes: a database, a few releases and their dependencies."""
+
+
+DISK_NEEDED = 64 << 20
+"""Bytes: with less, journals and databases cannot be written, and nothing can be changed."""
 
 
 class Level(StrEnum):
@@ -54,7 +60,11 @@ def _python() -> Iterator[Check]:
 def _disk(directory: Path) -> Iterator[Check]:
     free = shutil.disk_usage(directory).free
     level = Level.OK if free >= DISK_WANTED else Level.WARNING
-    yield Check("disk", level, f"{free / (1 << 30):.1f} GiB free at {directory}", "free some space")
+    level = Level.FAILED if free < DISK_NEEDED else level
+    found = f"{free / (1 << 30):.1f} GiB free at {directory}"
+    ours = directory / ".backendctl"
+    mend = f"du -sh {shlex.quote(str(ours))}/*/*" if ours.exists() else "free some space"
+    yield Check("disk", level, found, mend)
     writable = os.access(directory, os.W_OK)
     yield Check(
         "folder",
@@ -109,6 +119,7 @@ def _project(directory: Path, environment: str | None) -> Iterator[Check]:
         "servers": lambda: _running(platform.foundation.status()),
         "lock": lambda: _lock(platform.store.holder()),
         "rollouts": lambda: _journals(platform.store),
+        "in flight": lambda: _driven(platform),
     }.items():
         yield _guarded(name, look)
 
@@ -148,3 +159,15 @@ def _journals(store: Store) -> Check:
     for name in names:
         store.records(name)
     return Check("rollouts", Level.OK, f"{len(names)} journals, all readable")
+
+
+def _driven(platform: Platform) -> Check:
+    found = rollouts.status(platform)
+    name = found.serving.rollout_in_flight
+    if name is None:
+        return Check("in flight", Level.OK, "no rollout")
+    if found.stranded:
+        said = f"nobody drives rollout {name}: its process is gone"
+        return Check("in flight", Level.FAILED, said, "backendctl rollout recover")
+    waits = "a living process drives" if found.driver_lives else "waits for a person"
+    return Check("in flight", Level.OK, f"rollout {name}, which {waits}")

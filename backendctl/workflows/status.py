@@ -75,9 +75,13 @@ def look(opened: Opened) -> EnvironmentStatus:
     stable = found.serving.stable
     serving = found.releases.get(stable) if stable is not None else None
     condition = serving.condition if serving is not None else Condition.STOPPED
-    if weights and not weights.get(stable or 0):
-        condition = Condition.READY  # a rollout has moved the requests away and may have stopped it
-    state, following = headline(stable, condition, stopped, len(servers), platform.router.url)
+    serves = stable
+    if stable is not None and weights and not weights.get(stable):
+        # A rollout has moved the requests away: whoever gets them serves, not what it began from.
+        serves = max(weights, key=lambda number: weights[number])
+        serving = found.releases.get(serves)
+        condition = serving.condition if serving is not None else Condition.READY
+    state, following = headline(serves, condition, stopped, len(servers), platform.router.url)
     notes, rollout = [], None
     if found.serving.rollout_in_flight is not None and found.rollout is not None:
         rollout = {
@@ -86,7 +90,8 @@ def look(opened: Opened) -> EnvironmentStatus:
             "held": found.rollout.held,
             "driver_lives": found.driver_lives,
         }
-        notes.append(f"rollout {found.rollout.rollout} is in phase {found.rollout.phase}")
+        alone = ", and nobody drives it: its process is gone" if found.stranded else ""
+        notes.append(f"rollout {found.rollout.rollout} is in phase {found.rollout.phase}{alone}")
     return EnvironmentStatus(
         service=opened.spec.service.name,
         environment=opened.environment.name,

@@ -231,7 +231,13 @@ class LocalStore:
             cause=f"since {_local_time(held.since)}; its lease runs for another {left:.0f} s "
             "and is renewed while it lives",
             state="nothing was changed",
-            next=("backendctl rollout watch", "backendctl rollout recover --take-over"),
+            # A living process of this machine needs no taking over: it hears `abort`.
+            next=(
+                "backendctl rollout watch",
+                "backendctl rollout abort"
+                if holder.alive
+                else "backendctl rollout recover --take-over",
+            ),
             data={"holder": asdict(holder)},
         )
 

@@ -64,7 +64,7 @@ def unjudgeable(platform: Platform, ahead: Forecast, baseline: Baseline) -> Back
     local = ("backendctl deploy --traffic 100/s",) if helps and platform.name == "local" else ()
     stepwise = any(step.percent < 100 for step in ahead.steps)
     other = ("backendctl deploy --strategy blue-green",) if traffic and stepwise else ()
-    by_word = "backendctl deploy --unjudged WHY  # a person answers for it; it still has to be ready"
+    by_word = "backendctl deploy --unjudged WHY  # you answer for it; it must still be ready"
     return BackendctlError(
         "rollout.unjudgeable",
         f"at {baseline.rps:.2g} requests per second no verdict is possible before the deadline",

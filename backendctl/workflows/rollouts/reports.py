@@ -38,6 +38,8 @@ class Status:
     """Of the rollout in flight."""
     driver: Holder | None
     driver_lives: bool
+    stranded: bool
+    """The rollout in flight is left by a process that is gone, and waits for no person."""
     releases: Mapping[int, ReleaseStatus]
     next: tuple[str, ...]
 
@@ -64,6 +66,7 @@ def status(platform: Platform, means: Means | None = None) -> Status:
         state=state,
         driver=store.holder(),
         driver_lives=lives,
+        stranded=dead,
         releases={n: platform.runtime.status(n) for n in sorted(numbers)},
         next=("backendctl rollout recover",) if dead else next_commands(state) if state else (),
     )

@@ -144,6 +144,7 @@ def test_only_recovery_helps_a_rollout_whose_driver_died(fake: Fake, desk: Desk,
     assert refused.value.next == ("backendctl rollout recover",)
     looked = status(fake.platform, means(fake))
     assert not looked.driver_lives
+    assert looked.stranded
     assert looked.next == ("backendctl rollout recover",)
 
 

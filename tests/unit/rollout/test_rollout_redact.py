@@ -25,7 +25,9 @@ def test_a_secret_is_hidden(line: str) -> None:
 
 
 def test_ordinary_lines_are_kept_but_not_without_end() -> None:
-    lines = ["GET /users 200 in 12 ms from 127.0.0.1", "x" * 1000]
+    lines = ["GET /users 200 in 12 ms from 127.0.0.1", "Traceback" + "x" * 1000 + "KeyError: 'id'"]
     kept = redact(lines, BINDINGS)
     assert kept[0] == lines[0]
     assert len(kept[1]) == MAX_LINE
+    assert kept[1].startswith("Traceback")
+    assert kept[1].endswith("KeyError: 'id'")
