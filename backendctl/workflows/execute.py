@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -37,31 +37,46 @@ def execute(opened: Opened, argv: Sequence[str], output: int | None = None) -> t
 def run(invocation: Invocation, output: int | None = None) -> int:
     """Run a command as a shell does: signals are its own affair. Returns its exit status."""
     with (
+        _passing_on_signals() as to,
         subprocess.Popen(
             invocation.argv,
             cwd=invocation.directory,
             env=dict(invocation.environment),
             stdout=output,
         ) as process,
-        _passing_on_signals(process),
     ):
+        to(process)
         status = process.wait()
     return status if status >= 0 else 128 - status
 
 
 @contextmanager
-def _passing_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Ctrl-C in `psql` cancels a query and not `psql`; SIGTERM to us is for the command."""
+def _passing_on_signals() -> "Iterator[Callable[[subprocess.Popen[bytes]], None]]":
+    """Ctrl-C in `psql` cancels a query and not `psql`; SIGTERM to us is for the command.
+
+    From before the command starts, so that no signal ends us and leaves it running; what comes
+    that early is passed on as soon as the command is named.
+    """
+    running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def pass_on(signum: int, _frame: FrameType | None) -> None:
         if signum == signal.SIGINT and sys.stdin.isatty():
             return  # the terminal has sent it to the command already
-        process.send_signal(signum)
+        if not running:
+            early.append(signum)
+        for process in running:
+            process.send_signal(signum)
+
+    def to(process: "subprocess.Popen[bytes]") -> None:
+        running.append(process)
+        for signum in early:
+            process.send_signal(signum)
 
     handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     former = {each: signal.signal(each, pass_on) for each in handled}
     try:
-        yield
+        yield to
     finally:
         for each, handler in former.items():
             signal.signal(each, handler)
