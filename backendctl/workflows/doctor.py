@@ -85,8 +85,12 @@ def _tool(name: str, why: str, missing: Level = Level.WARNING) -> Check:
     found = shutil.which(name)
     if found is None:
         return Check(name, missing, f"not on PATH; {why}", f"install {name}")
-    done = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20)
-    return Check(name, Level.OK, (done.stdout or done.stderr).strip().splitlines()[0])
+    try:
+        done = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check(name, missing, f"{found} --version: {error}", f"install {name} again")
+    said = (done.stdout or done.stderr).strip()
+    return Check(name, Level.OK, said.partition("\n")[0] or found)
 
 
 def _servers() -> Iterator[Check]:
@@ -113,7 +117,8 @@ def _project(directory: Path, environment: str | None) -> Iterator[Check]:
         level = Level.WARNING if error.code == "spec.missing" else Level.FAILED
         yield Check("project", level, error.message, next(iter(error.next), ""))
         return
-    yield Check("project", Level.OK, f"{opened.spec.service.name} at {opened.project}")
+    where = f"{opened.spec.service.name} at {opened.project}, environment {opened.environment.name}"
+    yield Check("project", Level.OK, where)
     platform = opened.platform
     for name, look in {
         "servers": lambda: _running(platform.foundation.status()),
