@@ -291,7 +291,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.state.ended or self.state.queue or self.state.observing
 
     def teardown(self) -> None:
-        """Always ends: with effects that work and time that passes, in promoted or restored.
+        """Always ends: with effects that work, a healthy candidate and time that passes, in promoted or restored.
 
         And invariant 7: the same observations fold to the same state.
         """
@@ -304,6 +304,7 @@ class AnyOrder(RuleBasedStateMachine):
                 self.stable_condition = Condition.READY
                 self.intent_succeeds(Condition.READY)
             else:
+                self.health_is_seen(Condition.READY, self.state.restarts)  # the driver looks again
                 self.time_passes(60.0)
                 self.block_ends(Decision.CONTINUE, True, 100)
         assert self.state.ended
