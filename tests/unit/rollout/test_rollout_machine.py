@@ -291,7 +291,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.state.ended or self.state.queue or self.state.observing
 
     def teardown(self) -> None:
-        """Always ends: with effects that work, a healthy candidate and time that passes, in promoted or restored.
+        """Always ends, in promoted or restored: effects work, the candidate is well, time passes.
 
         And invariant 7: the same observations fold to the same state.
         """
