@@ -53,6 +53,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "scaffold.unrecognised": (Exit.USAGE, "the repository's kind was not recognised"),
     # machine and platform
     "missing.extra": (Exit.MISSING, "an optional part of backendctl is not installed"),
+    "missing.check": (Exit.MISSING, "a check of `backendctl doctor` failed"),
     "missing.tool": (Exit.MISSING, "a program that is needed is not installed"),
     "missing.server": (Exit.MISSING, "a server that is needed does not start or answer"),
     "missing.environment": (Exit.MISSING, "the environment is not up"),

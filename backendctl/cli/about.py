@@ -23,7 +23,10 @@ def schema(
     session: Session,
     subject: Annotated[Subject, typer.Argument(help="What to describe.")] = Subject.ANSWER,
 ) -> Answer:
-    """Print a JSON Schema: of the JSON answers, or of backend.toml for an editor."""
+    """Print a JSON Schema: of JSON answers, or of backend.toml.
+
+    An editor that knows the latter completes and checks backend.toml.
+    """
     import json
 
     if subject is Subject.SPEC:

@@ -16,7 +16,7 @@ def demo(
         "backendctl-demo.html"
     ),
 ) -> Answer:
-    """Tell the whole story on this machine, in about a minute and a half.
+    """Tell the whole story on this machine, in 90 seconds.
 
     Scaffolds a service into a temporary folder, starts it with Envoy, PostgreSQL and Valkey, load
     tests it at twice its expected peak, then releases under synthetic users: a good release, one

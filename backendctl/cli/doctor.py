@@ -8,7 +8,10 @@ from backendctl.errors import BackendctlError, Exit
 
 @command(examples=("backendctl doctor", "backendctl doctor --output json"))
 def doctor(session: Session) -> Answer:
-    """Check this machine and this project: tools, servers, disk, backend.toml, leftovers."""
+    """Check this machine, this project and what runs of it.
+
+    Tools, embedded servers, disk, backend.toml, stopped servers, locks and rollouts left behind.
+    """
     from backendctl.workflows.doctor import Level, examine
 
     checks = examine(session.directory, session.environment)
@@ -22,7 +25,7 @@ def doctor(session: Session) -> Answer:
     error = None
     if failed:
         error = BackendctlError(
-            "missing.tool",
+            "missing.check",
             f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}",
             next=tuple(c.next for c in checks if c.level is Level.FAILED and c.next),
         )

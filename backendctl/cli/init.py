@@ -26,7 +26,9 @@ def init(
     answers: AnswersOption = None,
     settings: SetOption = None,
 ) -> Answer:
-    """Write backend.toml for the service in this folder, whatever it is written in.
+    """Write backend.toml for the service in this folder.
+
+    Whatever language it is written in.
 
     Recognises FastAPI, Django, Node (Express, Fastify and others), Procfiles and Dockerfiles by
     reading files; runs nothing, changes nothing else. Asks what a repository does not show; --yes

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @command(examples=("backendctl up", "backendctl up --output json"))
 def up(session: Session) -> Answer:
-    """Start the environment: gateway, database, cache, and a release that serves.
+    """Start the environment and a release that serves.
+
+    Its gateway, database, cache and test issuer, as backend.toml asks for them.
 
     The first time, the working tree becomes release 1. Later, and after a reboot, whatever served
     last serves again; data is kept. Safe to run again at any time.
@@ -39,7 +41,7 @@ def down(
         str | None, typer.Option(help="The environment's name, to confirm --purge.")
     ] = None,
 ) -> Answer:
-    """Stop everything of the environment; data is kept unless purged.
+    """Stop everything of the environment; data is kept.
 
     Nothing is left running. `backendctl up` brings it back.
     """
@@ -138,7 +140,9 @@ def execute(
     session: Session,
     argv: Annotated[list[str], typer.Argument(help="The command, after --.")],
 ) -> Answer:
-    """Run a command in the serving release's code, dependencies and configuration.
+    """Run a command where the serving release runs.
+
+    In its code, with its dependencies, configuration and secrets.
 
     The command's exit status becomes ours. With --output json its own output goes to standard
     error: standard output holds nothing but the answer.
@@ -157,7 +161,9 @@ def execute(
 
 @command(examples=("backendctl dev",))
 def dev(session: Session) -> Answer:
-    """Run the working tree with reload, on the environment's database and cache.
+    """Run the working tree with reload, on the same servers.
+
+    On the database and cache of the environment.
 
     It has a port of its own: the release that serves is not disturbed. Ctrl-C ends it.
     """

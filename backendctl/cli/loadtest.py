@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from backendctl.loadtest.runner import Progress
     from backendctl.workflows.loadtest import Aim, Plan, Wishes
 
-app = group("Offer twice the expected peak and hold the service to its promises.")
+app = group("Offer twice the peak; hold the service to its word.")
 
 Target = Annotated[
     str, typer.Option("--target", help="URL to load instead of the environment's own.")
@@ -126,7 +126,10 @@ def plan(
     locustfile: Locustfile = None,
     path: Paths = None,
 ) -> Answer:
-    """Show what would be sent where, and send nothing but a look at the OpenAPI document."""
+    """Show what would be sent where.
+
+    Sends nothing but a look at the OpenAPI document.
+    """
     from backendctl.workflows import loadtest
 
     own = session.directory / locustfile if locustfile is not None else None
@@ -187,7 +190,7 @@ def compare(
     before: Annotated[str, typer.Argument(help="The earlier test.")],
     after: Annotated[str | None, typer.Argument(help="The later one; the newest if not.")] = None,
 ) -> Answer:
-    """Say what changed between two load tests, and what of it is more than noise."""
+    """Say what differs between two tests beyond noise."""
     from backendctl.loadtest.compare import caveats
     from backendctl.loadtest.compare import compare as differences_of
     from backendctl.workflows import loadtest

@@ -56,7 +56,9 @@ def application() -> typer.Typer:
 
 
 def _version(
-    version: bool = typer.Option(False, "--version", envvar=[], help="Show the version and leave."),
+    version: bool = typer.Option(
+        False, "--version", show_envvar=False, envvar=[], help="Show the version and leave."
+    ),
 ) -> None:
     if version:
         sys.stdout.write(f"backendctl {__version__}\n")

@@ -36,7 +36,9 @@ def new(
         bool, typer.Option("--git/--no-git", help="Make it a git repository with a first commit.")
     ] = True,
 ) -> Answer:
-    """Scaffold a FastAPI service on PostgreSQL and Valkey, with its backend.toml.
+    """Scaffold a FastAPI service with its backend.toml.
+
+    On PostgreSQL and Valkey, with tests, migrations, metrics and a Dockerfile.
 
     Asks a few questions; --yes takes the default of each that was not answered by --set or
     --answers. A folder that holds files is refused unless --merge is said: then files that differ

@@ -47,7 +47,9 @@ def deploy(
     ] = None,
     note: Annotated[str, typer.Option(help="Kept with the release.")] = "",
 ) -> Answer:
-    """Release the working tree: by canary, judged step by step, or by blue-green.
+    """Release the working tree, by canary or blue-green.
+
+    A canary is judged step by step; a blue-green switch while it bakes.
 
     Prints first how long judging takes at the present traffic, and refuses if that is never.
     Exit status: 0 only when the new release serves; 1 rolled back, 3 held for a person.
@@ -83,7 +85,9 @@ def rollback(
     ] = None,
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
 ) -> Answer:
-    """Go back to an earlier release: its code, configuration and secret versions together.
+    """Go back to an earlier release, in about a second.
+
+    Its code, configuration and secret versions together.
 
     Within the bake this only moves traffic. The database's schema stays as it is; a release that
     does not work with it is refused.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backendctl.workflows.environment import Opened
     from backendctl.workflows.rollouts import Status
 
-app = group("Watch a rollout, speak to it, recover it, and read why it went as it did.")
+app = group("Watch, steer, recover and explain rollouts.")
 
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept in the journal.")]
 Identifier = Annotated[str | None, typer.Argument(metavar="[ID]", help="As `history` lists it.")]

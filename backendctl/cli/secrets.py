@@ -8,7 +8,7 @@ import typer
 
 from backendctl.cli.contract import Answer, Session, command, group, register
 
-app = group("Values that the service's processes get and nobody else sees.")
+app = group("Values that only the service's processes see.")
 
 Name = Annotated[str, typer.Argument(help="The environment variable the service reads.")]
 

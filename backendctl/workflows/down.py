@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Grant
+from backendctl.platforms.base import Grant, Store
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
 from backendctl.workflows.progress import Progress
@@ -21,7 +21,7 @@ def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[
     run's feet would make its journal lie.
     """
     platform = opened.platform
-    grant = platform.store.acquire(person(), "down", STOP_LEASE)
+    grant = _hold(platform.store)
     try:
         running = list(platform.runtime.running())
         if running:
@@ -34,7 +34,22 @@ def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[
     return {"environment": opened.environment.name, "stopped": running, "purged": purge}
 
 
-def _give_back(opened: Opened, grant: Grant, purge: bool) -> None:
+def _hold(store: Store) -> Grant | None:
+    """Take the environment; None where a full or read-only disk keeps the lock from being written
+    and nobody living holds it: stopping is what frees such a disk."""
+    try:
+        return store.acquire(person(), "down", STOP_LEASE)
+    except BackendctlError as error:
+        holder = store.holder()
+        unwritable = error.code in ("platform.disk-full", "platform.permission")
+        if not unwritable or (holder is not None and holder.alive is not False):
+            raise
+        return None
+
+
+def _give_back(opened: Opened, grant: Grant | None, purge: bool) -> None:
+    if grant is None:
+        return
     try:
         opened.platform.store.release(grant)
     except (OSError, BackendctlError):

@@ -152,6 +152,24 @@ def test_a_full_disk_is_said_and_leaves_nothing_running(small_disk: Path) -> Non
     assert project.processes() == []
 
 
+def test_an_environment_on_a_full_disk_can_be_stopped(small_disk: Path) -> None:
+    # given an environment that runs while something else fills its disk
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    project = Project(Path(shutil.copytree(SERVICE, small_disk / "shop")))
+    project.write("backend.toml", backend_toml())
+    up = project.run("up")
+    assert up.exit == 0, up.text
+    with (small_disk / "filling").open("wb") as filling, pytest.raises(OSError, match="space"):
+        while True:
+            filling.write(b"x" * 65536)
+            filling.flush()
+    # when it is stopped
+    down = project.run("down")
+    # then it is, and says so
+    assert down.exit == 0, down.text
+    assert project.processes() == []
+
+
 def test_a_read_only_folder_is_said(small_disk: Path) -> None:
     project = Project(Path(shutil.copytree(SERVICE, small_disk / "shop")))
     project.write("backend.toml", backend_toml())

@@ -196,7 +196,7 @@ def _outcome_in_words(each: ReleaseStory, outcome: Outcome | None) -> str:
     if outcome is None or each.traffic is None:
         return "failed"
     return (
-        f"{outcome.result}; {each.traffic.failed} of {each.traffic.count} "
+        f"{outcome.result}; {each.traffic.failed:,} of {each.traffic.count:,} "
         f"user requests failed; {outcome.reason}"
     )
 
