@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backendctl.cli.contract import Answer, Session, command
+from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,12 +95,16 @@ def _show_status(console: "Console", found: "EnvironmentStatus") -> None:
         "backendctl logs                     # of the release that serves",
         "backendctl logs -f --lines 100",
         "backendctl logs --release 3",
+        "backendctl logs --server postgres",
     )
 )
 def logs(
     session: Session,
     release: Annotated[
         int | None, typer.Option("--release", "-r", help="Its number; the one that serves if none.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", "-s", help="A server of `status` instead.")
     ] = None,
     lines: Annotated[
         int, typer.Option("--lines", "-n", min=0, help="How many to begin with.")
@@ -108,9 +113,15 @@ def logs(
 ) -> Answer:
     """Show a release's output; Ctrl-C ends --follow."""
     from backendctl.cli.contract import Output
-    from backendctl.workflows.logs import read_logs
+    from backendctl.workflows.logs import read_logs, read_server_logs
 
     opened = session.open(changes=False)
+    if server is not None:
+        if release is not None or follow:
+            raise BackendctlError("usage", "--server goes with neither --release nor --follow")
+        said = list(read_server_logs(opened, server, lines))
+        data = {"environment": opened.environment.name, "server": server, "lines": said}
+        return Answer(data=data, text="\n".join(said))
     number, found = read_logs(opened, release, lines, follow)
     where = opened.environment.name
     if session.output is Output.JSON and not follow:

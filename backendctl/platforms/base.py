@@ -453,6 +453,10 @@ class Foundation(Protocol):
         """One look at each server."""
         ...
 
+    def logs(self, server: str, lines: int) -> Sequence[str]:
+        """A server's last lines of output, oldest first; none if it never ran."""
+        ...
+
     def bindings(self) -> Mapping[str, str]:
         """Environment variables by which a process of the service reaches the servers.
 

@@ -1,6 +1,6 @@
-"""`backendctl logs`: a release's output."""
+"""`backendctl logs`: a release's output, or a server's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from backendctl.errors import BackendctlError
 from backendctl.rollout.history import serving
@@ -27,3 +27,16 @@ def read_logs(
             next=("backendctl up",) if not known else (),
         )
     return chosen, opened.platform.runtime.logs(chosen, lines, follow)
+
+
+def read_server_logs(opened: Opened, server: str, lines: int) -> Sequence[str]:
+    """The last lines of one of the environment's servers. Raises `missing.data`."""
+    foundation = opened.platform.foundation
+    known = [each.name for each in foundation.status()]
+    if server not in known:
+        raise BackendctlError(
+            "missing.data",
+            f"environment {opened.environment.name!r} has no server {server!r}",
+            cause=f"there are: {', '.join(known)}",
+        )
+    return foundation.logs(server, lines)

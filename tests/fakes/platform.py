@@ -368,6 +368,9 @@ class FakeFoundation:
     def status(self) -> Sequence[ServiceStatus]:
         return ()
 
+    def logs(self, server: str, lines: int) -> Sequence[str]:
+        return ()
+
     def bindings(self) -> Mapping[str, str]:
         return {"DATABASE_URL": "postgresql://app:hunter2secret@127.0.0.1/app", "PORT": "8000"}
 

@@ -152,6 +152,13 @@ def test_a_full_disk_is_said_and_leaves_nothing_running(small_disk: Path) -> Non
     assert project.processes() == []
 
 
+def fill(disk: Path) -> None:
+    """Write until there is no room."""
+    with (disk / "filling").open("wb", buffering=0) as filling:
+        for _ in range(10_000):
+            filling.write(b"x" * 65536)
+
+
 def test_an_environment_on_a_full_disk_can_be_stopped(small_disk: Path) -> None:
     # given an environment that runs while something else fills its disk
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
@@ -159,10 +166,8 @@ def test_an_environment_on_a_full_disk_can_be_stopped(small_disk: Path) -> None:
     project.write("backend.toml", backend_toml())
     up = project.run("up")
     assert up.exit == 0, up.text
-    with (small_disk / "filling").open("wb") as filling, pytest.raises(OSError, match="space"):
-        while True:
-            filling.write(b"x" * 65536)
-            filling.flush()
+    with pytest.raises(OSError, match="space"):
+        fill(small_disk)
     # when it is stopped
     down = project.run("down")
     # then it is, and says so
@@ -331,6 +336,9 @@ def test_a_database_killed_in_a_rollout_comes_back_with_its_data(project: Projec
     found = project.said(process.returncode, out, err)
     assert (found.exit, found.data["result"]) == (0, "promoted"), found.text
     assert eventually(lambda: project.run(*python, "SELECT * FROM kept").exit == 0, 30)
+    log = project.run("logs", "--server", "postgres").data["lines"]
+    assert any("database system was interrupted" in line for line in log)
+    assert project.run("logs", "--server", "nonesuch").code == "missing.data"
     assert_serves(project, 2)
 
 

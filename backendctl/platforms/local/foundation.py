@@ -22,6 +22,7 @@ from backendctl.platforms.base import OnLine, ServiceStatus
 from backendctl.platforms.local.gateway import Gateway
 from backendctl.platforms.local.issuer import Issuer
 from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.loglines import last_lines
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.postgres import Postgres
 from backendctl.platforms.local.server import Server
@@ -100,6 +101,9 @@ class LocalFoundation:
             )
         return found
 
+    def logs(self, server: str, lines: int) -> Sequence[str]:
+        return last_lines(self._layout.log(server), lines)
+
     def bindings(self) -> Mapping[str, str]:
         ports = Ports(self._layout)
         found: dict[str, str] = {}
@@ -136,15 +140,13 @@ class LocalFoundation:
         return status.restarts if status else 0
 
     def _does_not_start(self, server: Server, late: bool) -> BackendctlError:
-        log = self._layout.log(server.name)
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         what = f"does not answer after {_READY_DEADLINE:.0f} s" if late else "does not stay up"
         return BackendctlError(
             "missing.server",
             f"{server.name} {what}",
-            cause="\n".join(lines[-_LOG_LINES:]),
+            cause="\n".join(self.logs(server.name, _LOG_LINES)),
             state="its data is untouched; the other servers were left as they are",
-            next=(f"tail -n 50 {log}", "backendctl doctor"),
+            next=(f"backendctl logs --server {server.name}", "backendctl doctor"),
         )
 
 
