@@ -139,14 +139,13 @@ def test_a_service_that_answers_nothing_in_time_fails_by_time_outs(tmp_path: Pat
 
 def test_a_saturated_generator_is_invalid_however_good_the_numbers_look(tmp_path: Path) -> None:
     durations = replace(SHORT, hold=2.5)
-    # On a shared machine the generator may be starved before it has used a core up; then it is
-    # its own lateness that tells, so the lag that is allowed must be one that matters.
-    slow = Slo(p95=1.0, p99=4.0, error_rate=0.5)
+    # One Python process has been seen to send 6,000 a second in time; 20,000 is out of its reach.
+    slow = Slo(p95=1.0, p99=100.0, error_rate=0.5)
     with http_service() as service:
         result = run(
             service.url,
             tmp_path,
-            peak=3000,
+            peak=10_000,
             slo=slow,
             durations=durations,
             workers=1,
