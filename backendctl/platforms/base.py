@@ -360,7 +360,7 @@ class PersonCommand:
     """What a person asks of a rollout that another process drives."""
 
     verb: str
-    """pause | resume | promote | abort"""
+    """pause | resume | approve | promote | abort"""
     by: str
     reason: str
     at: float

@@ -140,7 +140,7 @@ class Driver:
         hold = self.state.hold
         if hold is None:
             return self.state.ended
-        if hold.kind is HoldKind.PAUSED or self._signalled:
+        if hold.kind in (HoldKind.PAUSED, HoldKind.APPROVAL) or self._signalled:
             return False
         return hold.kind is HoldKind.STUCK or not self._stay
 

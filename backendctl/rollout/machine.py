@@ -22,7 +22,7 @@ from backendctl.rollout.observations import (
     TakenOver,
     Tick,
 )
-from backendctl.rollout.scripts import script
+from backendctl.rollout.scripts import script, share_in
 from backendctl.rollout.states import (
     Hold,
     HoldKind,
@@ -130,11 +130,19 @@ def _advance(state: State, now: float) -> State:
 
 
 def _proceed(state: State, phase: Phase, now: float) -> State:
-    """Enter a phase unless a person wished to pause before it."""
-    if state.pause is None:
-        return _enter(state, phase, now)
-    why = Why("person", f"paused by {state.pause.by}: {state.pause.reason}")
-    return _hold(state, HoldKind.PAUSED, why, phase, now)
+    """Enter a phase, unless a person wished to pause before it or has to approve it."""
+    if state.pause is not None:
+        why = Why("person", f"paused by {state.pause.by}: {state.pause.reason}")
+        return _hold(state, HoldKind.PAUSED, why, phase, now)
+    share = share_in(state, phase) if phase in (Phase.STEP, Phase.PROMOTE) else 0
+    if any(state.candidate_share < each <= share for each in state.plan.approvals):
+        why = Why("approval", f"{_traffic(share)} for release {state.plan.candidate} need approval")
+        return _hold(state, HoldKind.APPROVAL, why, phase, now)
+    return _enter(state, phase, now)
+
+
+def _traffic(share: int) -> str:
+    return "all requests" if share == 100 else f"{share} % of requests"
 
 
 def _watch(state: State, now: float) -> State:
@@ -335,8 +343,12 @@ def _command(state: State, command: Command, now: float) -> State:
         case "pause":
             state = replace(state, pause=word)
             return _proceed(state, state.phase, now) if state.observing else state
-        case "resume" if state.hold is not None:
+        case "approve" if state.hold is not None and state.hold.kind is HoldKind.APPROVAL:
             return _enter(state, state.hold.back, now)
+        case "resume" if state.hold is not None and state.hold.kind is HoldKind.APPROVAL:
+            return _note(state, f"resume by {command.by} was refused: it waits for an approval")
+        case "resume" if state.hold is not None:
+            return _proceed(replace(state, hold=None), state.hold.back, now)
         case "resume":
             return replace(state, pause=None)
     return state

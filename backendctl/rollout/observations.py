@@ -49,7 +49,7 @@ class Command:
     """A person's word, or a signal's. `index` is its place among those posted; -1 if not posted."""
 
     verb: str
-    """pause | resume | promote | abort; any other is taken in and not heeded."""
+    """pause | resume | approve | promote | abort; any other is taken in and not heeded."""
     by: str
     reason: str
     index: int = -1

@@ -39,14 +39,18 @@ def script(state: State, phase: Phase) -> tuple[Intent, ...]:
                 Smoke(plan.candidate),
             )
         case Phase.STEP | Phase.PROMOTE:
-            share = plan.steps[state.stage] if phase is Phase.STEP else 100
-            return (Inspect(plan.candidate), _shift(state, share))
+            return (Inspect(plan.candidate), _shift(state, share_in(state, phase)))
         case Phase.DRAIN:
             return _finish(state)
         case Phase.ABORT:
             return _restore(state)
         case _:
             return ()
+
+
+def share_in(state: State, phase: Phase) -> int:
+    """The candidate's percentage of users' requests in a phase that gives it some."""
+    return state.plan.steps[state.stage] if phase is Phase.STEP else 100
 
 
 def _shift(state: State, share: int) -> Apply:

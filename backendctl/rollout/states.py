@@ -51,6 +51,8 @@ class HoldKind(StrEnum):
     """Why a rollout waits."""
 
     PAUSED = "paused"
+    APPROVAL = "approval"
+    """A person has to say yes before the candidate gets more traffic."""
     INCONCLUSIVE = "inconclusive"
     STUCK = "stuck"
     """It could be neither finished nor undone: the gateway or stable would not."""
@@ -86,6 +88,8 @@ class RolloutPlan:
     begun_by: str
     candidate_ran: bool = False
     """The candidate's processes already ran: a rollback within the warm window."""
+    approvals: tuple[int, ...] = ()
+    """Percentages of traffic that the candidate reaches or passes only after a person's yes."""
 
     @property
     def bake_stage(self) -> int:

@@ -28,6 +28,7 @@ from backendctl.rollout.observations import (
     TakenOver,
     Tick,
 )
+from backendctl.rollout.scripts import share_in
 from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State
 from backendctl.rollout.verdict import ArmBlock, Block, Decision, Judgement, Limits, plan_for
 
@@ -95,8 +96,12 @@ class AnyOrder(RuleBasedStateMachine):
         hold=st.booleans(),
         stable=st.sampled_from([*[Condition.READY] * 6, Condition.STOPPED, Condition.CRASHING]),
         passes=st.sampled_from([-1, 0, 1, 2, 2, 2]),
+        approvals=st.sampled_from([(), (), (50,), (100,), (10, 100)]),
     )
-    def begin(self, kind: Kind, hold: bool, stable: Condition, passes: int) -> None:
+    def begin(
+        self, kind: Kind, hold: bool, stable: Condition, passes: int, approvals: tuple[int, ...]
+    ) -> None:
+        self.approved = 0
         self.judge = SaysNext()
         self.now = 1000.0
         self.stable_condition = stable
@@ -107,7 +112,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.stopped: list[int] = []
         self.full_since: float | None = None
         self.began = self.now
-        self.plan = plan_of(kind, hold=hold)
+        self.plan = replace(plan_of(kind, hold=hold), approvals=approvals)
         self.state, intents = machine.begin(self.plan, self.now)
         self.check_intents(intents)
         for _ in range(passes + 1):  # a head start, so that late phases are visited as often
@@ -193,11 +198,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.feed(Health(condition, restarts, "", ("last line",)))
 
     @rule(
-        verb=st.sampled_from(["pause", "resume", "promote", "abort", "dance"]),
+        verb=st.sampled_from(["pause", "resume", "approve", "promote", "abort", "dance"]),
         by=st.sampled_from(["bob", machine.SIGNAL]),
     )
     def person_speaks(self, verb: str, by: str) -> None:
         self.now += 0.1
+        hold = self.state.hold
+        if verb == "approve" and hold is not None and hold.kind is HoldKind.APPROVAL:
+            self.approved = max(self.approved, share_in(self.state, hold.back))
         self.feed(Command(verb, by, "because", self.state.commands))
 
     @rule(seconds=st.sampled_from([0.5, 10.0, 30.0, 150.0, 700.0]))
@@ -235,6 +243,8 @@ class AnyOrder(RuleBasedStateMachine):
         if share > self.state.weights.get(CANDIDATE, 0):
             assert self.seen_ready
             assert self.state.connected
+            asked = [each for each in self.plan.approvals if share >= each]
+            assert not asked or self.approved >= max(asked) or self.state.override is not None
 
     def check_stable_may_stop(self) -> None:
         """Invariant 2: stable is warm until the candidate has baked at 100 %."""
@@ -409,6 +419,28 @@ def test_a_pause_before_the_first_shift_keeps_users_away_until_resumed() -> None
     assert state.candidate_share == 0
     state = ready(observe(state, Command("resume", "bob", "go")), Phase.STEP)
     assert state.candidate_share == 10
+
+
+def test_an_approval_is_awaited_before_the_share_it_guards_and_only_approve_gives_it() -> None:
+    plan = replace(plan_of(Kind.CANARY), approvals=(10,))
+    state = ready(machine.begin(plan, 1000.0)[0], Phase.HOLD)
+    assert state.hold is not None
+    assert state.hold.kind is HoldKind.APPROVAL
+    assert state.candidate_share == 0
+    resumed = observe(state, Command("resume", "bob", "go"))
+    assert resumed.phase is Phase.HOLD
+    assert "approval" in resumed.notes[-1]
+    state = ready(observe(state, Command("approve", "bob", "looked at the preview")), Phase.STEP)
+    assert state.candidate_share == 10
+
+
+def test_a_resumed_pause_still_waits_for_the_approval_of_what_comes_next() -> None:
+    plan = replace(plan_of(Kind.CANARY), approvals=(10,))
+    state = observe(machine.begin(plan, 1000.0)[0], Command("pause", "bob", "wait"))
+    state = ready(state, Phase.HOLD)
+    state = observe(state, Command("resume", "bob", "go"))
+    assert state.hold is not None
+    assert state.hold.kind is HoldKind.APPROVAL
 
 
 def test_a_hold_nobody_decides_is_undone_at_its_deadline() -> None:
