@@ -92,6 +92,7 @@ def plan_rollout(
         spec_digest=digest(spec),
         begun_by=begun_by,
         candidate_ran=candidate_ran,
+        approvals=rollout.approvals if kind in (Kind.CANARY, Kind.BLUE_GREEN) else (),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
@@ -19,7 +20,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from backendctl.spec import units
+from backendctl.spec import calendar, units
 from backendctl.spec.command import ONE_COMMAND, CommandError, parse_command
 
 FROM_FILE = "from_file"
@@ -172,6 +173,28 @@ Port = Annotated[int, Field(ge=1, le=65535), Written(units.COUNT)]
 Replicas = Annotated[int, Field(ge=1), Written(units.COUNT)]
 Percent = Annotated[int, Field(ge=1, le=99), Written(units.COUNT)]
 """Of traffic, while another release has the rest."""
+Share = Annotated[int, Field(ge=1, le=100), Written(units.COUNT)]
+"""Of traffic, in percent; 100 is all of it."""
+
+
+def _window(written: str) -> str:
+    try:
+        calendar.Window.parse(written)
+    except calendar.CalendarError as error:
+        raise refused(str(error), calendar.WINDOW_FORM) from error
+    return written
+
+
+def _freeze(written: str) -> str:
+    try:
+        calendar.Freeze.parse(written)
+    except calendar.CalendarError as error:
+        raise refused(str(error), calendar.FREEZE_FORM) from error
+    return written
+
+
+WindowText = Annotated[str, AfterValidator(_window)]
+FreezeText = Annotated[str, AfterValidator(_freeze)]
 
 
 def named(value: object) -> object:

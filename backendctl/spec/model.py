@@ -24,6 +24,7 @@ from backendctl.spec.fields import (
     Bytes,
     Count,
     Fraction,
+    FreezeText,
     Growth,
     Label,
     OptionalUrl,
@@ -34,9 +35,11 @@ from backendctl.spec.fields import (
     Port,
     Replicas,
     Seconds,
+    Share,
     Url,
     UrlPath,
     VariableName,
+    WindowText,
     named,
     named_list,
 )
@@ -298,6 +301,18 @@ class Rollout(_Part):
     """How long a held rollout waits for a person before it is undone."""
     max_ratio: float = Field(default=2.0, gt=1, le=100, strict=True, examples=[2.0])
     """From how many times stable's error rate on a release counts as bad."""
+    approvals: tuple[Share, ...] = Field(default=(), examples=[[100]])
+    """Percentages of traffic that a release gets only after `backendctl rollout approve`; 100 is
+    all of it. The rollout waits at most as long as `hold` says."""
+    windows: tuple[WindowText, ...] = Field(
+        default=(), examples=[["Mon-Thu 09:00-16:00 Europe/Berlin"]]
+    )
+    """When deploys may begin: days, hours and a zone. Always, when absent. Rolling back is never
+    held up."""
+    freezes: tuple[FreezeText, ...] = Field(
+        default=(), examples=[["2026-12-20 to 2027-01-02 Europe/Berlin: holidays"]]
+    )
+    """Days on which no deploy begins, and why."""
 
 
 class Tenancy(_Part):
