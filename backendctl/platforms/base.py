@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 OnLine = Callable[[str], None]
+
+
+def unheard(_line: str) -> None:
+    """The OnLine of a caller who does not listen."""
+
+
 """Receives one line of progress, as text for a person."""
 
 
@@ -117,6 +123,8 @@ class ReleaseStatus:
     """Restarts after a crash since the release was started."""
     detail: str = ""
     """For a person: exit status, signal, the readiness check's answer."""
+    last_restart: float | None = None
+    """When the last of its restarts was, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,8 +442,17 @@ class ServiceStatus:
 
     name: str
     running: bool
+    """Whether it answers as it should."""
     address: str
     detail: str = ""
+    alive: bool = False
+    """Whether its process runs; one that runs and does not answer hangs, or is still starting."""
+    restarts: int = 0
+    """Times it came back by itself since it was started."""
+    last_restart: float | None = None
+    """When the last of them was, in seconds since the epoch."""
+    next: tuple[str, ...] = ()
+    """What to type where starting it again would not help."""
 
 
 class Foundation(Protocol):
@@ -445,8 +462,11 @@ class Foundation(Protocol):
         """Bring up whatever is not running, with its data; idempotent, also after a reboot."""
         ...
 
-    def stop(self, purge: bool = False) -> None:
-        """Stop every process of the environment; with `purge`, delete its data too."""
+    def stop(self, purge: bool = False, on_line: OnLine = unheard) -> None:
+        """Stop every process of the environment; with `purge`, delete its data too.
+
+        `on_line` is told what is waited for.
+        """
         ...
 
     def status(self) -> Sequence[ServiceStatus]:
@@ -466,7 +486,11 @@ class Foundation(Protocol):
 
 
 class Secrets(Protocol):
-    """Named secret values, each change a new version; values never leave by any other way."""
+    """Named secret values, each change a new version.
+
+    Values reach the processes of releases and, by `reveal`, backendctl's own requests; nothing
+    else.
+    """
 
     def set(self, name: str, value: str) -> str:
         """Store a new version and return its identifier."""
@@ -474,6 +498,13 @@ class Secrets(Protocol):
 
     def unset(self, name: str) -> None:
         """Forget the name for releases to come; releases that pinned a version keep it."""
+        ...
+
+    def reveal(self, name: str) -> str | None:
+        """The present value, for a request that backendctl itself makes; None if it is not set.
+
+        Never shown, logged or journaled.
+        """
         ...
 
     def current(self) -> Mapping[str, str]:

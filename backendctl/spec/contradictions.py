@@ -104,6 +104,17 @@ def more_at_once_than_in_a_month(spec: Spec) -> Iterator[Contradiction]:
         )
 
 
+def notified_nowhere_or_twice(spec: Spec) -> Iterator[Contradiction]:
+    for each in spec.notifications:
+        if bool(each.secret) != bool(each.url):
+            continue
+        keys = tuple(f"notifications.{each.name}.{key}" for key in ("secret", "url"))
+        said = "say both" if each.secret else "say nothing"
+        yield Contradiction(
+            keys, f"`secret` and `url` of {each.name} {said} about where to post", "one of the two"
+        )
+
+
 # --- promises ---------------------------------------------------------------------------------
 
 
@@ -302,6 +313,7 @@ RULES: tuple[Rule, ...] = (
     error_rate_over_availability,
     rpo_the_backups_cannot_meet,
     on_call_with_nobody,
+    notified_nowhere_or_twice,
     region_outside_residency,
     gdpr_outside_the_union,
     migration_without_database,

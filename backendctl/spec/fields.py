@@ -169,6 +169,13 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 VariableName = Annotated[
     str, Form("letters, digits and underscores, not beginning with a digit", VARIABLE)
 ]
+SecretName = Annotated[
+    str,
+    Form(
+        'the name of a secret: capital letters, digits and underscores; "" for none',
+        r"^(?:[A-Z][A-Z0-9_]{0,127})?$",
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535), Written(units.COUNT)]
 Replicas = Annotated[int, Field(ge=1), Written(units.COUNT)]
 Percent = Annotated[int, Field(ge=1, le=99), Written(units.COUNT)]

@@ -35,6 +35,7 @@ from backendctl.spec.fields import (
     Port,
     Replicas,
     Seconds,
+    SecretName,
     Share,
     Url,
     UrlPath,
@@ -254,6 +255,31 @@ class OnCall(_Part):
     """Who is called next, in order, while nobody answers."""
 
 
+class News(StrEnum):
+    """What happens to a rollout that somebody may want to hear of."""
+
+    BEGAN = "began"
+    WAITS = "waits"
+    PROMOTED = "promoted"
+    UNDONE = "undone"
+
+
+class Notification(_Part):
+    """Somebody who is told what becomes of rollouts."""
+
+    name: str = Field(json_schema_extra={"in_header": True})
+    kind: Literal["slack", "webhook"] = "slack"
+    """`slack` for anything that takes Slack's incoming webhooks (Mattermost, Rocket.Chat and Teams
+    workflows do); `webhook` for a JSON document with every field."""
+    secret: SecretName = Field(default="", examples=["SLACK_URL"])
+    """The secret that holds the URL, for one that whoever knows it may post to:
+    `backendctl secrets set SLACK_URL`. Releases are not given it."""
+    url: OptionalUrl = Field(default="", examples=["http://127.0.0.1:9099/hooks/rollouts"])
+    """The URL itself, where it is no secret."""
+    on: tuple[News, ...] = Field(default=tuple(News), min_length=1, examples=[["waits", "undone"]])
+    """What is told; all of it when absent."""
+
+
 class Environment(_Part):
     """A named place where releases run. `local` is always there."""
 
@@ -349,6 +375,8 @@ class Spec(_Part):
     auth: Auth = Auth()
     integrations: Annotated[tuple[Integration, ...], BeforeValidator(named_list)] = ()
     """Services of others that this one calls: a table [integrations.NAME] each."""
+    notifications: Annotated[tuple[Notification, ...], BeforeValidator(named_list)] = ()
+    """Who is told what becomes of rollouts: a table [notifications.NAME] each."""
     on_call: OnCall = OnCall()
     rollout: Rollout = Rollout()
     tenancy: Tenancy = Tenancy()

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backendctl.spec.fields import Form, unit_at
-from backendctl.spec.model import Environment, Integration, Load, Spec
+from backendctl.spec.model import Environment, Integration, Load, Notification, Spec
 from backendctl.spec.problems import in_header
 from backendctl.spec.splice import write
 from backendctl.spec.units import UNITS, Unit
@@ -27,6 +27,7 @@ DERIVED: Mapping[type[BaseModel], tuple[str, ...]] = {
 """Keys that are held always and written only where they do not follow from others."""
 TABLES_BY_NAME: Mapping[str, type[BaseModel]] = {
     "integrations": Integration,
+    "notifications": Notification,
     "environments": Environment,
 }
 

@@ -2,7 +2,7 @@
 
 import time
 
-from backendctl.platforms.base import Configuration, Grant, Processes, Release
+from backendctl.platforms.base import Configuration, Processes, Release
 from backendctl.spec import derive
 from backendctl.spec.model import PlatformName
 from backendctl.workflows.environment import Opened
@@ -10,15 +10,16 @@ from backendctl.workflows.identity import person
 from backendctl.workflows.progress import Progress
 
 
-def make_release(opened: Opened, grant: Grant, progress: Progress, note: str = "") -> Release:
-    """Package the working tree and record it as the environment's next release.
+def make_release(opened: Opened, progress: Progress, note: str = "") -> Release:
+    """Package the working tree as what would be the environment's next release.
 
-    Raises `release.package` when its dependencies cannot be installed; nothing is recorded then.
+    The caller holds the environment, and records the release when its rollout begins. Raises
+    `release.package` when its dependencies cannot be installed.
     """
     platform, spec = opened.platform, opened.spec
     with progress.step("Packaging the working tree") as say:
         package = platform.runtime.package(opened.project, say)
-    release = Release(
+    return Release(
         number=len(platform.store.releases()) + 1,
         package=package,
         configuration=configuration(opened),
@@ -32,15 +33,15 @@ def make_release(opened: Opened, grant: Grant, progress: Progress, note: str = "
         created_by=person(),
         note=note,
     )
-    platform.store.add_release(grant, release)
-    return release
 
 
 def configuration(opened: Opened) -> Configuration:
     """What processes of the service are run with: derived values, then the environment's own."""
+    ours = {each.secret for each in opened.spec.notifications}
+    secrets = opened.platform.secrets.current()
     return Configuration(
         values={**_derived(opened), **opened.environment.variables},
-        secrets=opened.platform.secrets.current(),
+        secrets={name: version for name, version in secrets.items() if name not in ours},
     )
 
 

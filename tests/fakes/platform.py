@@ -378,13 +378,19 @@ class FakeFoundation:
 class FakeSecrets:
     def __init__(self) -> None:
         self._versions: dict[str, str] = {}
+        self._values: dict[str, str] = {}
 
     def set(self, name: str, value: str) -> str:
         self._versions[name] = str(int(self._versions.get(name, "0")) + 1)
+        self._values[name] = value
         return self._versions[name]
 
     def unset(self, name: str) -> None:
         self._versions.pop(name, None)
+        self._values.pop(name, None)
+
+    def reveal(self, name: str) -> str | None:
+        return self._values.get(name)
 
     def current(self) -> Mapping[str, str]:
         return dict(self._versions)

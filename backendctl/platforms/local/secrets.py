@@ -45,6 +45,11 @@ class LocalSecrets:
         """See base.Secrets."""
         return {n: e["current"] for n, e in sorted(self._read().items()) if e["current"]}
 
+    def reveal(self, name: str) -> str | None:
+        """See base.Secrets."""
+        entry = self._read().get(name, {"current": None})
+        return None if entry["current"] is None else str(entry["versions"][entry["current"]])
+
     def values(self, pinned: Mapping[str, str]) -> Mapping[str, str]:
         """The values of the versions a release pinned, for its processes' environment only.
 

@@ -44,6 +44,20 @@ CASES = [
         "[load]\npeak_rps = 1000\npeak_users = 1",
     ),
     (
+        "notified_nowhere_or_twice",
+        "[load]\npeak_rps = 1\n[notifications.team]\nsecret = 'HOOK'\nurl = 'http://127.0.0.1:9'",
+        (7, 8),
+        "say both",
+        "[load]\npeak_rps = 1\n[notifications.team]\nsecret = 'HOOK'",
+    ),
+    (
+        "notified_nowhere_or_twice",
+        "[load]\npeak_rps = 1\n[notifications.team]\nkind = 'webhook'",
+        (6,),
+        "say nothing",
+        "[load]\npeak_rps = 1\n[notifications.team]\nkind = 'webhook'\nurl = 'http://127.0.0.1:9'",
+    ),
+    (
         "sustained_over_peak",
         "[load]\npeak_users = 10\nsustained_users = 11",
         (6, 5),
