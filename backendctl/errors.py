@@ -56,6 +56,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "missing.check": (Exit.MISSING, "a check of `backendctl doctor` failed"),
     "missing.tool": (Exit.MISSING, "a program that is needed is not installed"),
     "missing.server": (Exit.MISSING, "a server that is needed does not start or answer"),
+    "missing.database": (Exit.MISSING, "the files of a database that was there are gone"),
     "missing.environment": (Exit.MISSING, "the environment is not up"),
     "missing.release": (Exit.USAGE, "there is no such release"),
     "missing.rollout": (Exit.USAGE, "there is no such rollout"),

@@ -43,11 +43,11 @@ def envelope(command: str, answer: Answer) -> dict[str, Any]:
 
 
 def error_body(error: BackendctlError) -> dict[str, Any]:
-    cause = "; ".join(part for part in (error.cause, error.state) if part)
     return {
         "code": error.code,
         "message": error.message,
-        "cause": cause,
+        "cause": error.cause,
+        "state": error.state,
         "next": list(error.next),
     }
 

@@ -31,6 +31,7 @@ registers the function (`register(app, function)`) or the group.
 
 import functools
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -236,7 +237,11 @@ class Session:
 def _console(outlet: Outlet, *, soft_wrap: bool) -> "Console":
     from rich.console import Console
 
-    return Console(file=cast(TextIO, outlet), highlight=False, soft_wrap=soft_wrap)
+    # rich itself leaves bold, dim and the moves of its spinner in, whatever NO_COLOR says.
+    plain = False if os.environ.get("NO_COLOR") else None
+    return Console(
+        file=cast(TextIO, outlet), highlight=False, soft_wrap=soft_wrap, force_terminal=plain
+    )
 
 
 # --- the decorator ----------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def doctor(session: Session) -> Answer:
     lines = []
     for check in checks:
         lines.append(f"{marks[check.level]}  {check.name:<18} {check.found}")
-        if check.level is not Level.OK and check.next:
+        if check.next:
             lines.append(f"      {'':<18} next: {check.next}")
     failed = [check.name for check in checks if check.level is Level.FAILED]
     error = None

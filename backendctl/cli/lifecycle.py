@@ -10,7 +10,8 @@ from backendctl.errors import BackendctlError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from backendctl.workflows.status import EnvironmentStatus
+    from backendctl.platforms.base import ServiceStatus
+    from backendctl.workflows.status import EnvironmentStatus, ReleaseLine
 
 
 @command(examples=("backendctl up", "backendctl up --output json"))
@@ -78,16 +79,31 @@ def _show_status(console: "Console", found: "EnvironmentStatus") -> None:
     for title in ("", "state", "", ""):
         table.add_column(title)
     for server in found.servers:
-        state = "running" if server.running else "stopped"
-        table.add_row(server.name, state, server.address, server.detail)
+        state = "running" if server.running else "silent" if server.alive else "stopped"
+        table.add_row(server.name, state, server.address, _detail(server))
     for release in found.releases:
         share = f"{release.weight} % of requests" if release.weight is not None else ""
-        table.add_row(f"release {release.number}", release.condition, share, release.detail)
+        table.add_row(f"release {release.number}", release.condition, share, _detail(release))
     console.print(table)
     for line in found.notes:
         console.print(line, markup=False)
     for line in found.next:
         console.print(f"next: {line}", markup=False)
+
+
+def _detail(each: "ServiceStatus | ReleaseLine") -> str:
+    """What there is to say of a line of the table, with the restarts that nobody asked for."""
+    from datetime import datetime
+
+    said = [each.detail] if each.detail else []
+    if each.restarts:
+        times = "once" if each.restarts == 1 else f"{each.restarts} times"
+        last = ""
+        if each.last_restart is not None:
+            when = datetime.fromtimestamp(each.last_restart).astimezone()
+            last = f", last at {when:%Y-%m-%d %H:%M:%S}"
+        said.append(f"came back by itself {times}{last}")
+    return "; ".join(said)
 
 
 @command(

@@ -10,12 +10,13 @@ def answer_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the envelope."""
     error = {
         "type": "object",
-        "required": ["code", "message", "cause", "next"],
+        "required": ["code", "message", "cause", "state", "next"],
         "additionalProperties": False,
         "properties": {
             "code": {"enum": sorted(ERRORS)},
             "message": {"type": "string"},
-            "cause": {"type": "string"},
+            "cause": {"type": "string", "description": "why, as far as is known"},
+            "state": {"type": "string", "description": "what state things are in now"},
             "next": {"type": "array", "items": {"type": "string"}},
         },
     }

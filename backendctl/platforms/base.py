@@ -239,6 +239,8 @@ class Routes:
 
 PREVIEW_HEADER = "x-backendctl-preview"
 """A request that carries this header (any value) goes to the release under preview."""
+PREVIEW_COOKIE = "backendctl-preview"
+"""So does one with this cookie (any value): for testers with a browser."""
 
 
 class Router(Protocol):
@@ -399,6 +401,11 @@ class Store(Protocol):
 
     def holder(self) -> Holder | None:
         """Who holds it now."""
+        ...
+
+    def epoch(self) -> int:
+        """The last epoch ever granted, 0 before the first. Each grant's is one higher: who sees
+        the same one twice knows that nobody was given the environment in between."""
         ...
 
     def add_release(self, grant: Grant, release: Release) -> None:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -41,14 +41,17 @@ class Check:
 
 
 def examine(directory: Path, environment: str | None) -> Sequence[Check]:
-    """Look at everything; a check that cannot be made is itself a finding."""
+    """Look at everything; a check that cannot be made is itself a finding.
+
+    What is well asks for nothing: only the others say what to type.
+    """
     checks: list[Check] = []
     checks += _python()
     checks += _disk(directory)
     checks += _tools(directory)
     checks += _servers()
     checks += _project(directory, environment)
-    return checks
+    return [replace(each, next="") if each.level is Level.OK else each for each in checks]
 
 
 def _python() -> Iterator[Check]:
@@ -137,9 +140,13 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 
 
 def _running(statuses: Sequence[ServiceStatus]) -> Check:
-    down = [s.name for s in statuses if not s.running]
+    down = [s.name for s in statuses if not s.running and not s.alive]
+    silent = [s for s in statuses if not s.running and s.alive]
     if not statuses or len(down) == len(statuses):
         return Check("servers", Level.OK, "the environment is not up")
+    if silent:
+        said = "; ".join(f"{s.name}: {s.detail}" for s in silent)
+        return Check("servers", Level.FAILED, said, next(iter(silent[0].next), ""))
     if down:
         return Check("servers", Level.FAILED, f"not running: {', '.join(down)}", "backendctl up")
     return Check("servers", Level.OK, "all running")

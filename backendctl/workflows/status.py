@@ -21,6 +21,8 @@ class ReleaseLine:
     ready: int
     restarts: int
     detail: str
+    last_restart: float | None = None
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,12 @@ def look(opened: Opened) -> EnvironmentStatus:
             ready=each.ready,
             restarts=each.restarts,
             detail=each.detail,
+            last_restart=each.last_restart,
         )
         for number, each in found.releases.items()
     ]
-    stopped = [each.name for each in servers if not each.running]
+    stopped = [each.name for each in servers if not each.running and not each.alive]
+    silent = [each for each in servers if not each.running and each.alive]
     stable = found.serving.stable
     serving = found.releases.get(stable) if stable is not None else None
     condition = serving.condition if serving is not None else Condition.STOPPED
@@ -81,7 +85,9 @@ def look(opened: Opened) -> EnvironmentStatus:
         serves = max(weights, key=lambda number: weights[number])
         serving = found.releases.get(serves)
         condition = serving.condition if serving is not None else Condition.READY
-    state, following = headline(serves, condition, stopped, len(servers), platform.router.url)
+    state, following = headline(
+        serves, condition, stopped, silent, len(servers), platform.router.url
+    )
     notes, rollout = [], None
     if found.serving.rollout_in_flight is not None and found.rollout is not None:
         rollout = {
@@ -107,15 +113,27 @@ def look(opened: Opened) -> EnvironmentStatus:
 
 
 def headline(
-    stable: int | None, condition: Condition, stopped: Sequence[str], servers: int, url: str
+    stable: int | None,
+    condition: Condition,
+    stopped: Sequence[str],
+    silent: Sequence[ServiceStatus],
+    servers: int,
+    url: str,
 ) -> tuple[str, list[str]]:
-    """The environment in one line, and what to do about it; `condition` is that of `stable`."""
-    if stable is None:
+    """The environment in one line, and what to do about it; `condition` is that of `stable`.
+
+    `silent` servers have a process, which does not answer.
+    """
+    if stable is None and not silent:
         return "no release has served yet", ["backendctl up"]
     if len(stopped) == servers:
         return f"stopped; release {stable} served last", ["backendctl up"]
-    if stopped:
-        return f"NOT whole: {', '.join(stopped)} stopped", ["backendctl up"]
+    if stopped or silent:
+        wrong = [f"{', '.join(stopped)} stopped"] if stopped else []
+        names = ", ".join(each.name for each in silent)
+        wrong += [f"{names} running without an answer"] if silent else []
+        mend = [line for each in silent for line in each.next] or ["backendctl up"]
+        return f"NOT whole: {'; '.join(wrong)}", list(dict.fromkeys(mend))
     if condition is not Condition.READY:
         gone = condition in (Condition.STOPPED, Condition.FAILED)
         mend = ["backendctl up"] if gone else []

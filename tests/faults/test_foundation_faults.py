@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,6 +57,8 @@ def test_each_server_comes_back_by_itself_after_a_kill(
     layout, foundation = up
     supervisor = Supervisor(layout.home)
     before = {name: status.pid for name, status in supervisor.programs().items()}
+    assert [each.restarts for each in foundation.status()] == [0, 0, 0, 0]
+    killed = time.time()
     for pid in before.values():
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -63,6 +66,39 @@ def test_each_server_comes_back_by_itself_after_a_kill(
     after = {name: status.pid for name, status in supervisor.programs().items()}
     assert not set(after.values()) & set(before.values())
     assert _kept(foundation) == 7
+    for each in foundation.status():
+        assert each.restarts >= 1
+        assert each.last_restart is not None
+        assert killed - 1 <= each.last_restart <= time.time() + 1
+
+
+def test_a_database_that_is_halted_is_said_to_be_there_and_how_to_let_it_go_on(
+    up: tuple[Layout, LocalFoundation],
+) -> None:
+    layout, foundation = up
+    foundation.ensure(silent)
+    pid = Supervisor(layout.home).programs()["postgres"].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        (found,) = [each for each in foundation.status() if not each.running]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (found.name, found.alive) == ("postgres", True)
+    assert "SIGSTOP" in found.detail
+    assert found.next == (f"kill -CONT {pid}  # lets it go on",)
+    assert eventually(lambda: all(each.running for each in foundation.status()))
+
+
+def test_a_stop_says_whom_it_waits_for(tmp_path: Path) -> None:
+    supervisor = Supervisor(Layout(tmp_path, "local").create().home)
+    lines: list[str] = []
+    stubborn = ("/bin/sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done")
+    supervisor.start(Program("stubborn", stubborn, tmp_path, {}, stop_grace=1))
+    log = tmp_path / ".backendctl" / "local" / "logs" / "stubborn.log"
+    assert eventually(lambda: log.exists() and log.read_text() == "up\n")
+    supervisor.shutdown(lines.append)
+    assert "waiting for stubborn to end, at most 1 s" in lines
 
 
 def test_everything_killed_at_once_is_brought_back_by_ensure_with_its_data(

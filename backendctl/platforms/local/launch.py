@@ -199,6 +199,7 @@ def _write_record(path: str, program: dict[str, Any]) -> None:
         "identity": identity(os.getpid()),
         "digest": program["digest"],
         "starts": _starts(path, program) + 1,
+        "started": time.time(),
         "stop_grace": program["stop_grace"],
         "stop_signal": program["stop_signal"],
     }
@@ -209,8 +210,10 @@ def _write_record(path: str, program: dict[str, Any]) -> None:
 
 
 def _starts(path: str, program: dict[str, Any]) -> int:
+    """How often it was started before; not counting those before a boot of the machine."""
     former = read_record(path)
-    return int(former["starts"]) if former.get("digest") == program["digest"] else 0
+    same = former.get("digest") == program["digest"]
+    return int(former["starts"]) if same and former["identity"].startswith(boot()) else 0
 
 
 def main() -> int:

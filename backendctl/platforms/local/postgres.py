@@ -42,7 +42,38 @@ class Postgres:
         self._data = layout.postgres / "data"
         self._credentials = layout.postgres / "credentials.json"
 
+    def refuse_if_lost(self) -> None:
+        """Raises BackendctlError `missing.database` when there was a database and its files are
+        gone: an empty one in its place would look as if all data had been deleted on purpose."""
+        missing = self._lost()
+        if missing is None:
+            return
+        raise BackendctlError(
+            "missing.database",
+            f"the database's files are gone: there is no {missing}",
+            cause="the environment had a database; something outside backendctl has moved or "
+            "deleted its files",
+            state="nothing was started or changed; no new database was created",
+            next=(
+                f"put {missing} back, from where it was moved to or from a backup",
+                "backendctl down --purge  # or give up its data, releases and secrets",
+            ),
+        )
+
+    def _lost(self) -> Path | None:
+        """What is missing of a database that was there once."""
+        if self._data.exists():
+            return None if self._credentials.exists() else self._credentials
+        if self._credentials.exists():
+            # `_create` writes them before the data folder gets its name: a crash in between left
+            # the whole of it elsewhere, and nobody has ever used it.
+            begun = any(self._layout.postgres.glob("making-*/data"))
+            return None if begun else self._data
+        # Its log stays where the whole folder was deleted; it begins with the first start.
+        return self._layout.postgres if self._layout.log(self.name).exists() else None
+
     def prepare(self, port: int, on_line: OnLine) -> Program:
+        self.refuse_if_lost()
         make_folder(self._layout.postgres)
         if not self._data.exists():
             on_line("postgresql: creating the database")
@@ -94,6 +125,10 @@ class Postgres:
             atomic_write(self._credentials, json.dumps(passwords).encode())
             with writing(self._data):
                 (making / "data").rename(self._data)
+        except BaseException:
+            if not self._data.exists():
+                self._credentials.unlink(missing_ok=True)  # of no database
+            raise
         finally:
             shutil.rmtree(making, ignore_errors=True)
 

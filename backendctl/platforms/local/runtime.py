@@ -233,6 +233,10 @@ class LocalRuntime:
             ready=sum(answer.ready for answer in answers),
             restarts=sum(program.restarts for program in programs),
             detail="; ".join(dict.fromkeys(filter(None, said))),
+            last_restart=max(
+                (each.last_restart for each in programs if each.last_restart is not None),
+                default=None,
+            ),
         )
 
     def _remember_ready(self, number: int) -> None:

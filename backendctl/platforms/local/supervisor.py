@@ -20,6 +20,7 @@ from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.filesystem import atomic_write, make_folder, writing
+from backendctl.platforms.base import OnLine, unheard
 from backendctl.platforms.local import launch
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.supervisor_rpc import (
@@ -79,8 +80,11 @@ class ProgramStatus:
     pid: int | None
     exit_status: int | None
     restarts: int
-    """Starts after the first, since the program was given to `start` as it is now."""
+    """Starts after the first, since the program was given to `start` as it is now and since the
+    machine was booted."""
     detail: str
+    last_restart: float | None = None
+    """When the last of them was, in seconds since the epoch."""
 
 
 class Supervisor:
@@ -94,7 +98,7 @@ class Supervisor:
 
     # --- supervisord itself ---------------------------------------------------------------
 
-    def ensure(self) -> None:
+    def ensure(self, on_line: OnLine = unheard) -> None:
         """Start supervisord if it is not running or does not answer.
 
         Programs of a dead one that still run are adopted, not disturbed; those that died with it
@@ -103,28 +107,31 @@ class Supervisor:
         """
         if self._rpc.answers():
             return
-        with self._locked():
+        with self._locked(on_line):
             if not self._rpc.answers():
+                on_line("waiting for the process supervisor")
                 self._launch_supervisord()
 
     def running(self) -> bool:
         """Whether supervisord answers."""
         return self._rpc.answers()
 
-    def shutdown(self) -> None:
+    def shutdown(self, on_line: OnLine = unheard) -> None:
         """Stop every program, then supervisord; nothing is left running on return."""
         if not self.home.exists():
             return
-        with self._locked():
+        with self._locked(on_line):
             names = self._wanted()
             if self._rpc.answers():
                 for name in names:
                     with fault_ignored(BAD_NAME, NOT_RUNNING):
                         self._rpc.call("stopProcess", name, False)
-                self._await_stopped(names)
+                self._await_stopped(names, on_line)
                 self._rpc.call("shutdown")
+            on_line("waiting for the process supervisor to end")
             self._end_supervisord()
             for name in names:
+                on_line(f"waiting for {name} to end")
                 self._end_recorded(name)
                 self._forget(name)
         self._layout.supervisor_socket.unlink(missing_ok=True)
@@ -190,14 +197,15 @@ class Supervisor:
         record = launch.read_record(str(self._record(name)))
         pid = record["pid"] if launch.lives(record) else None
         restarts = max(0, int(record.get("starts", 1)) - 1)
+        last = record.get("started") if restarts else None
         if info is None:
             state = ProgramState.RUNNING if pid else ProgramState.STOPPED
-            return ProgramStatus(name, state, pid, None, restarts, "no supervisor is running")
+            return ProgramStatus(name, state, pid, None, restarts, "no supervisor is running", last)
         state = ProgramState(str(info["statename"]).lower())
         if state is ProgramState.RUNNING:
-            return ProgramStatus(name, state, pid, None, restarts, str(info["description"]))
+            return ProgramStatus(name, state, pid, None, restarts, "", last)
         status, detail = last_end(last_text(self._log), name)
-        return ProgramStatus(name, state, pid, status, restarts, detail)
+        return ProgramStatus(name, state, pid, status, restarts, detail, last)
 
     def _wanted(self) -> list[str]:
         return sorted(path.stem for path in self._programs.glob("*.json"))
@@ -247,14 +255,18 @@ class Supervisor:
         (self._programs / f"{name}.json").unlink(missing_ok=True)
         self._record(name).unlink(missing_ok=True)
 
-    def _await_stopped(self, names: list[str]) -> None:
+    def _await_stopped(self, names: list[str], on_line: OnLine = unheard) -> None:
         """Wait until supervisord has ended them; it kills each after its grace."""
         longest = max((self._grace(name) for name in names), default=0.0)
         deadline = time.monotonic() + longest + _KILL_DEADLINE
-        waiting = set(names)
+        waiting, told = set(names), set[str]()
         while waiting and time.monotonic() < deadline:
             infos = {info["name"]: info for info in self._rpc.call("getAllProcessInfo")}
             waiting = {n for n in waiting if n in infos and infos[n]["pid"]}
+            if waiting and waiting != told:
+                told = waiting
+                grace = max(self._grace(name) for name in waiting)
+                on_line(f"waiting for {', '.join(sorted(waiting))} to end, at most {grace:.0f} s")
             if waiting:
                 time.sleep(_POLL)
 
@@ -275,14 +287,18 @@ class Supervisor:
         launch.kill_left_group(record)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        from filelock import FileLock
+    def _locked(self, on_line: OnLine = unheard) -> Iterator[None]:
+        from filelock import FileLock, Timeout
 
         make_folder(self._layout.supervisor)
         path = self._layout.supervisor / "lock"
         with writing(path):
             lock = FileLock(path, mode=0o600)
-            lock.acquire()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                on_line("waiting for another command that starts or stops processes")
+                lock.acquire()
         try:
             yield
         finally:

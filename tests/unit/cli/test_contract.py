@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from backendctl import __version__
+from backendctl.cli.answer import Answer, envelope
 from backendctl.cli.quantities import duration, rate
 from backendctl.cli.schema import answer_schema
 from backendctl.errors import ERRORS, BackendctlError, Exit
@@ -115,6 +116,56 @@ def test_every_answer_fits_the_published_schema(tmp_path: Path) -> None:
             error = schema["properties"]["error"]["anyOf"][0]
             assert set(answer["error"]) == set(error["required"])
             assert answer["error"]["code"] in error["properties"]["code"]["enum"]
+
+
+def test_an_error_says_why_and_what_state_things_are_in_apart() -> None:
+    error = BackendctlError("missing.server", "m", cause="c", state="s", next=("backendctl up",))
+    assert envelope("up", Answer(exit=error.exit, error=error))["error"] == {
+        "code": "missing.server",
+        "message": "m",
+        "cause": "c",
+        "state": "s",
+        "next": ["backendctl up"],
+    }
+
+
+_STYLED = """
+from rich.table import Table
+from backendctl.cli.contract import Answer, Session, Output
+session = Session("x", output=Output.TEXT)
+with session.step("Working") as say:
+    say("at it")
+table = Table(header_style="dim")
+table.add_column("title")
+def show(console):
+    console.print("[bold red]loud[/]")
+    console.print(table)
+session.give(Answer(text=show))
+"""
+
+
+@pytest.mark.parametrize(("no_color", "escapes"), [("1", False), ("", True)])
+def test_with_no_color_a_terminal_gets_no_escape_sequence_at_all(
+    no_color: str, escapes: bool
+) -> None:
+    told, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _STYLED],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={"PATH": os.environ["PATH"], "TERM": "xterm-256color", "NO_COLOR": no_color},
+    )
+    os.close(terminal)
+    said = b""
+    with contextlib.suppress(OSError):  # how a terminal says that the last writer left
+        while part := os.read(told, 4096):
+            said += part
+    os.close(told)
+    process.wait()
+    assert b"loud" in said
+    assert b"Working: ok" in said
+    assert (b"\x1b" in said) is escapes
 
 
 def test_a_bug_keeps_its_traceback_in_a_private_file(tmp_path: Path) -> None:

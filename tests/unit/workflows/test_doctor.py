@@ -25,3 +25,9 @@ def test_a_disk_on_which_nothing_can_be_written_is_a_failure(
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(DISK_WANTED, 0, free))
     checks = {check.name: check for check in doctor.examine(tmp_path, None)}
     assert checks["disk"].level is level
+
+
+def test_what_is_well_asks_for_nothing(tmp_path: Path) -> None:
+    checks = doctor.examine(tmp_path, None)
+    assert {check.name for check in checks if check.level is Level.OK} >= {"python", "folder"}
+    assert [check for check in checks if check.level is Level.OK and check.next] == []

@@ -2,25 +2,34 @@
 
 import pytest
 
-from backendctl.platforms.base import Condition
+from backendctl.platforms.base import Condition, ServiceStatus
 from backendctl.workflows.status import headline
 
 URL = "http://127.0.0.1:1"
 
 
 def test_a_whole_environment_serves() -> None:
-    assert headline(3, Condition.READY, [], 3, URL) == (f"release 3 serves at {URL}", [])
+    assert headline(3, Condition.READY, [], [], 3, URL) == (f"release 3 serves at {URL}", [])
 
 
 @pytest.mark.parametrize("condition", [each for each in Condition if each is not Condition.READY])
 def test_a_release_that_is_not_ready_is_not_said_to_serve(condition: Condition) -> None:
-    said, following = headline(3, condition, [], 3, URL)
+    said, following = headline(3, condition, [], [], 3, URL)
     assert said.startswith("NOT whole")
     assert condition in said
     assert "backendctl logs --release 3" in following
 
 
 def test_stopped_servers_come_first() -> None:
-    said, following = headline(3, Condition.STOPPED, ["postgres"], 3, URL)
+    said, following = headline(3, Condition.STOPPED, ["postgres"], [], 3, URL)
     assert "postgres" in said
     assert following == ["backendctl up"]
+
+
+def test_a_server_that_runs_and_does_not_answer_is_not_said_to_be_stopped() -> None:
+    hung = ServiceStatus("postgres", False, "", alive=True, next=("kill -CONT 4711",))
+    said, following = headline(3, Condition.READY, [], [hung], 3, URL)
+    assert said.startswith("NOT whole")
+    assert "postgres" in said
+    assert "stopped" not in said
+    assert following == ["kill -CONT 4711"]
