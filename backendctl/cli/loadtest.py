@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from backendctl.cli.contract import Answer, Output, Session, command, group, register
+from backendctl.cli.loadtest_telling import Teller, refusal
 from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from backendctl.loadtest.compare import Difference
     from backendctl.loadtest.results import LoadTestResult
-    from backendctl.loadtest.runner import Progress
     from backendctl.workflows.loadtest import Aim, Plan, Wishes
 
 app = group("Offer twice the peak; hold the service to its word.")
@@ -103,10 +103,10 @@ def run(
     for note in planned.profile.notes:
         session.line(f"note: {note}")
     with session.step(f"Load test of {planned.environment}") as say:
-        result = loadtest.run(opened, planned, lambda p: _progress(session, say, p))
+        result = loadtest.run(opened, planned, Teller(session, say))
     if xml is not None:
         atomic_write(xml, (result.folder / JUNIT_FILE).read_bytes(), 0o644)
-    error = _no(result)
+    error = refusal(result, tabled=session.output is Output.TEXT)
     return Answer(
         data=_data(result),
         text=lambda console: terminal.show(result, console),
@@ -285,41 +285,6 @@ def _confirm(session: Session, aimed: "Aim", given: str | None) -> None:
 # --- what is said --------------------------------------------------------------------------------
 
 
-def _progress(session: Session, say: Any, progress: "Progress") -> None:
-    session.emit("loadtest.progress", progress.to_data())
-    if session.output is Output.JSONL:
-        return
-    p95 = "-" if progress.p95_ms is None else f"{progress.p95_ms:,.1f} ms"
-    say(
-        f"{progress.stage}, {progress.remaining:.0f} s left: {progress.rps:,.0f}/s, "
-        f"{progress.errors} errors, p95 {p95}, {progress.in_flight} in flight"
-    )
-
-
-def _no(result: "LoadTestResult") -> BackendctlError | None:
-    """Why the exit status is not 0."""
-    from backendctl.loadtest.verdict import Result
-
-    if result.result is Result.PASS:
-        return None
-    code = {
-        Result.FAIL: "loadtest.slo",
-        Result.INCONCLUSIVE: "loadtest.inconclusive",
-        Result.INVALID: "loadtest.invalid",
-    }[result.result]
-    message = {
-        Result.FAIL: "the service broke a promise at twice its expected peak",
-        Result.INCONCLUSIVE: "the load test was too short to decide",
-        Result.INVALID: "the load test's measurement cannot be trusted",
-    }[result.result]
-    following = {
-        Result.FAIL: (f"backendctl loadtest report {result.id}", "backendctl logs"),
-        Result.INCONCLUSIVE: ("backendctl loadtest run --hold 5m",),
-        Result.INVALID: (f"backendctl loadtest report {result.id}",),
-    }[result.result]
-    return BackendctlError(code, message, cause="; ".join(result.verdict.reasons), next=following)
-
-
 def _data(result: "LoadTestResult") -> dict[str, Any]:
     from backendctl.loadtest.results import HTML_FILE, JUNIT_FILE
 
@@ -352,6 +317,8 @@ def _show_plan(planned: "Plan", console: "Console") -> None:
             else f"{stage.users:,} users who think {profile.think_time:g} s"
         )
         until = f" up to {stage.most:.0f} s, until stable" if stage.most else ""
+        if stage.spare:
+            until = f" and up to {stage.spare:.0f} s more where undecided"
         judged = "  judged" if stage.judged else ""
         lines.append(f"  {stage.name:<14} {stage.duration:7.1f} s{until}  {load}{judged}")
     lines += ["", f"Requests, from {planned.scenario.source}"]

@@ -64,8 +64,22 @@ def _completed(line: str, environment: str | None, directory: Path | None) -> st
 
 
 def _with_option(option: str) -> str:
-    """The command that was typed with one more option, before a `--` if it has one."""
+    """The command that was typed with one more option, before a `--` if it has one.
+
+    An option with a value takes the place of the same option with another.
+    """
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     rest = f" {shlex.join(words[end:])}" if words[end:] else ""
-    return f"backendctl {shlex.join(words[:end])} {option}{rest}"
+    name, _, value = option.partition(" ")
+    kept = _without_option(words[:end], name) if value else words[:end]
+    return f"backendctl {shlex.join(kept)} {option}{rest}"
+
+
+def _without_option(words: Sequence[str], name: str) -> list[str]:
+    """The words without `name VALUE` and `name=VALUE`."""
+    return [
+        word
+        for before, word in zip(("", *words), words, strict=False)
+        if name not in (word, before) and not word.startswith(f"{name}=")
+    ]

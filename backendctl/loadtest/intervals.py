@@ -14,7 +14,11 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 RISK = 0.025
-"""The chance that one end of an interval lies on the wrong side of the truth."""
+"""The chance that a verdict passes a service that breaks a promise, or fails one that keeps all."""
+LOOK_RISK = 0.0147
+"""The chance that one end of one interval lies on the wrong side of the truth. A hold may go on
+once when it has decided nothing, so there are up to two looks at the same requests; this level at
+each keeps both together under RISK (two looks: Pocock 1977, table 1, 0.0294 two-sided)."""
 LEAST_BATCHES = 8
 """Fewer batches than this say too little about the variance between them."""
 
@@ -75,6 +79,22 @@ def _wilson_end(hits: float, n: float, risk: float, sign: int) -> float:
     if (sign < 0 and hits == 0) or (sign > 0 and hits == n):
         return rate
     return min(1.0, max(0.0, end))
+
+
+def deciding(share: float, allowed: float, below: float, above: float) -> float | None:
+    """Independent requests of which a share `share` decides whether it is under `allowed`.
+
+    Wilson's interval is the score test turned round: it leaves `allowed` out as soon as
+    |share - allowed| > z sqrt(allowed (1 - allowed) / n), so n = z^2 allowed (1 - allowed) /
+    (share - allowed)^2. The same holds for a percentile's interval, with the share of requests
+    slower than promised: a p-quantile is under a limit exactly when fewer than 1 - p are over it.
+    z belongs to `above` where the share is under what is allowed, else to `below`. None where the
+    two are equal: then no number decides.
+    """
+    if share == allowed:
+        return None
+    z = NormalDist().inv_cdf(1 - (above if share < allowed else below))
+    return z * z * allowed * (1 - allowed) / (share - allowed) ** 2
 
 
 def inflation(hits: Sequence[int], sizes: Sequence[int]) -> float:

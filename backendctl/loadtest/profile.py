@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from backendctl.loadtest.intervals import RISK, fewest
+from backendctl.loadtest.intervals import LOOK_RISK, fewest
 from backendctl.spec.derive import PEAK_MULTIPLE
 from backendctl.spec.model import Load, Slo
 
@@ -31,6 +31,8 @@ SLACK = 0.8
 """Stated users and rate may disagree by this factor before it is worth a note."""
 LONGEST_HOLD = 900.0
 """Seconds; the hold is not lengthened beyond this to collect requests for a verdict."""
+LONGEST_EXTENSION = 60.0
+"""Seconds; a hold that has decided nothing goes on for at most this, or as long again."""
 
 
 class Loop(StrEnum):
@@ -97,6 +99,10 @@ class Stage:
     """Whether the verdict looks at it."""
     most: float = 0.0
     """Seconds after which a stage that waits for stability ends anyway; 0 if it does not wait."""
+    spare: float = 0.0
+    """Seconds by which it may go on, once, where its own time decides nothing."""
+    extended: float = 0.0
+    """Seconds of `duration` by which it did go on."""
 
     @property
     def arrivals(self) -> int:
@@ -170,14 +176,14 @@ def derive(
     if Loop.OPEN in loops:
         stages += [
             Stage("ramp", Loop.OPEN, lengths.ramp, load.peak_rps, rate),
-            replace(_open("hold", hold, rate), judged=True),
+            _held(_open("hold", hold, rate)),
         ]
     if Loop.CLOSED in loops:
         expected = users / think if think else rate
         closed = hold if lengths.closed is None else lengths.closed
         stages += [
             Stage("closed ramp", Loop.CLOSED, lengths.closed_ramp, 0.0, expected, users),
-            Stage("closed hold", Loop.CLOSED, closed, expected, expected, users, judged=True),
+            _held(Stage("closed hold", Loop.CLOSED, closed, expected, expected, users)),
         ]
     stages += _extra_stages(extras, lengths, load.peak_rps)
     top = max(stage.to_rate for stage in stages)
@@ -210,6 +216,11 @@ def _open(name: str, duration: float, rate: float) -> Stage:
     return Stage(name, Loop.OPEN, count / rate, rate, rate)
 
 
+def _held(stage: Stage) -> Stage:
+    """A stage that is judged, and goes on where that decides nothing."""
+    return replace(stage, judged=True, spare=min(stage.duration, LONGEST_EXTENSION))
+
+
 def _extra_stages(extras: frozenset[Extra], lengths: Durations, peak: float) -> list[Stage]:
     stages: list[Stage] = []
     if Extra.SPIKE in extras:
@@ -228,7 +239,7 @@ def _hold(asked: float | None, rate: float) -> float:
     if asked is not None:
         return asked
     # Twice the bare minimum: dependence between requests makes them count for less.
-    return min(LONGEST_HOLD, max(60.0, 2 * fewest(0.99, RISK) / rate))
+    return min(LONGEST_HOLD, max(60.0, 2 * fewest(0.99, LOOK_RISK) / rate))
 
 
 def _users(load: Load, slo: Slo, cores: int) -> tuple[int, float, list[str]]:
@@ -255,7 +266,7 @@ def _users(load: Load, slo: Slo, cores: int) -> tuple[int, float, list[str]]:
 
 
 def _too_few_requests(stages: list[Stage]) -> list[str]:
-    needed = fewest(0.99, RISK)
+    needed = fewest(0.99, LOOK_RISK)
     return [
         f"{stage.name}: about {stage.to_rate * stage.duration:.0f} requests are too few to decide "
         f"on the 99th percentile ({needed} at least); expect an inconclusive result"

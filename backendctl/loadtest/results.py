@@ -131,6 +131,7 @@ class LoadTestResult:
             "p99_ms": self.p99_ms,
             "requests": self.requests,
             "errors": self.errors,
+            "extended_s": round(sum(stage.extended for stage in self.profile.stages), 3),
             "knee_rps": self.knee_rps,
             "verdict": self.verdict.to_data(),
             "stages": [
@@ -165,6 +166,7 @@ def stage_data(stage: Stage, found: StageMeasurement, seconds: float) -> dict[st
         "name": stage.name,
         "loop": stage.loop.value,
         "seconds": round(seconds, 3),
+        "extended_s": round(stage.extended, 3),
         "offered_rps": round(found.scheduled / seconds, 3),
         "achieved_rps": round(found.started / seconds, 3),
         "users": stage.users if stage.loop is Loop.CLOSED else None,

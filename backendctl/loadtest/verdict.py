@@ -3,7 +3,8 @@
 `pass` says that every promise is kept with 97.5 % certainty each: all must hold, so the chance of
 passing a service that breaks one is at most 2.5 % however many there are (intersection-union
 test; Berger 1982). `fail` says that at least one is broken: one of m is enough, so each is held
-to a risk of 2.5 % / m. In between the test was too short to decide. `invalid` comes first: a
+to a risk of 2.5 % / m. A hold may go on once, so each look is held to a smaller risk
+(`intervals.LOOK_RISK`). In between the test was too short to decide. `invalid` comes first: a
 generator that could not keep its own schedule has measured itself.
 """
 
@@ -14,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from backendctl.loadtest.histogram import Histogram
-from backendctl.loadtest.intervals import RISK, inflation, ranks, wilson
+from backendctl.loadtest.intervals import LOOK_RISK, deciding, fewest, inflation, ranks, wilson
 from backendctl.loadtest.measurement import Measurement, Outcome, StageMeasurement
 from backendctl.loadtest.profile import Loop, Stage
 from backendctl.spec.model import Slo
@@ -60,6 +61,9 @@ class Check:
     inflation: float
     """How many times the variance of independent requests was seen; the interval allows for it."""
     result: Result
+    needed: int | None = None
+    """Where it is inconclusive: about how many requests decide it, if the rest goes as these
+    did. None where no number does."""
 
     def to_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,7 +87,6 @@ class Verdict:
 def judge(stages: Sequence[Stage], measurement: Measurement, limits: Slo) -> Verdict:
     """The verdict over all judged stages that were begun, and over whether all were."""
     judged = [(i, stage) for i, stage in enumerate(stages) if stage.judged]
-    promises = 3 * len(judged)
     checks: list[Check] = []
     faults = [f"a worker was lost: {how}" for how in measurement.lost]
     for index, stage in judged:
@@ -93,7 +96,7 @@ def judge(stages: Sequence[Stage], measurement: Measurement, limits: Slo) -> Ver
                 faults.append(f"{stage.name}: no request was sent")
             continue
         faults += invalidities(stage, index, found, measurement, limits)
-        checks += _checks(stage, found, limits, promises)
+        checks += checks_of(stage, found, limits, len(judged))
     if faults:
         # The numbers stay, for whoever looks for the cause; none of them says pass or fail.
         unjudged = tuple(replace(check, result=Result.INVALID) for check in checks)
@@ -165,8 +168,11 @@ def _longest_run(samples: Sequence[float]) -> int:
 # --- were the promises kept? -------------------------------------------------------------------
 
 
-def _checks(stage: Stage, found: StageMeasurement, limits: Slo, promises: int) -> list[Check]:
-    fail_risk = RISK / promises
+def checks_of(
+    stage: Stage, found: StageMeasurement, limits: Slo, judged_stages: int
+) -> list[Check]:
+    """The promises as one stage shows them; `judged_stages` are judged in the whole test."""
+    fail_risk = LOOK_RISK / (3 * judged_stages)
     response = found.response
     return [
         _percentile(stage, found, response, "p95", 0.95, limits.p95, fail_risk),
@@ -195,12 +201,15 @@ def _percentile(
         sizes.append(times.count)
     widen = inflation(hits, sizes)
     effective = max(1, int(n / widen))
-    low_rank, high_rank = ranks(effective, fraction, fail_risk, RISK)
+    low_rank, high_rank = ranks(effective, fraction, fail_risk, LOOK_RISK)
     scale = n / effective
     low = None if low_rank is None else response.at_rank(max(1, math.floor(low_rank * scale)))
     high = None if high_rank is None else response.at_rank(min(n, math.ceil(high_rank * scale)))
     result = _compare(low, high, limit)
-    return Check(stage.name, name, value, low, high, limit, n, widen, result)
+    needed = None
+    if result is Result.INCONCLUSIVE:
+        needed = _needed(response.above(limit) / n, 1 - fraction, fail_risk, widen)
+    return Check(stage.name, name, value, low, high, limit, n, widen, result, needed)
 
 
 def _errors(stage: Stage, found: StageMeasurement, limit: float, fail_risk: float) -> Check:
@@ -209,9 +218,22 @@ def _errors(stage: Stage, found: StageMeasurement, limit: float, fail_risk: floa
         return Check(stage.name, "errors", None, None, None, limit, 0, 1.0, Result.INCONCLUSIVE)
     seconds = [found.seconds[second] for second in _whole_seconds(stage, found)]
     widen = inflation([s.errors for s in seconds], [s.count for s in seconds])
-    low, high = wilson(found.errors / widen, n / widen, fail_risk, RISK)
+    low, high = wilson(found.errors / widen, n / widen, fail_risk, LOOK_RISK)
     result = _compare(low, high, limit)
-    return Check(stage.name, "errors", found.errors / n, low, high, limit, n, widen, result)
+    rate = found.errors / n
+    needed = None
+    if result is Result.INCONCLUSIVE:
+        needed = _needed(rate, limit, fail_risk, widen)
+    return Check(stage.name, "errors", rate, low, high, limit, n, widen, result, needed)
+
+
+def _needed(share: float, allowed: float, fail_risk: float, widen: float) -> int | None:
+    """Requests that decide it, dependence allowed for."""
+    least = deciding(share, allowed, fail_risk, LOOK_RISK)
+    if least is None:
+        return None
+    # An interval of order statistics has no upper end at all with fewer.
+    return math.ceil(max(least, fewest(1 - allowed, LOOK_RISK)) * widen)
 
 
 def _whole_seconds(stage: Stage, found: StageMeasurement) -> list[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
+from backendctl.loadtest.conductor import OnEvent
 from backendctl.loadtest.discovery import scenario_of
 from backendctl.loadtest.private import write_private
 from backendctl.loadtest.profile import Durations, Extra, Loop, Profile, derive
@@ -19,7 +20,7 @@ from backendctl.loadtest.results import (
     load,
     new_id,
 )
-from backendctl.loadtest.runner import OnEvent, Token, run_load_test
+from backendctl.loadtest.runner import Token, run_load_test
 from backendctl.loadtest.scenario import Scenario, plain_paths
 from backendctl.loadtest.target import checked, is_this_machine
 from backendctl.platforms.local.issuer import mint_token

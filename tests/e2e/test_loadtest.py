@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from backendctl.errors import BackendctlError, Exit
+from backendctl.loadtest.conductor import Progress
 from backendctl.loadtest.measurement import Outcome
 from backendctl.loadtest.profile import Durations, Loop, Profile, derive
 from backendctl.loadtest.results import LoadTestResult, load
-from backendctl.loadtest.runner import Progress, run_load_test
+from backendctl.loadtest.runner import run_load_test
 from backendctl.loadtest.verdict import Result
 from backendctl.spec.model import Load, Service, Slo, Spec
 from tests.fakes.http_service import http_service
@@ -29,9 +30,9 @@ SHORT = Durations(
     warm_up_least=0.5,
     warm_up_most=0.5,
     ramp=0.3,
-    hold=2.6,
+    hold=3.2,
     closed_ramp=0.3,
-    closed=2.0,
+    closed=2.6,
 )
 LENIENT = Slo(p95=1.0, p99=2.0, error_rate=0.01)
 """A lag of 50 ms is allowed with it, so that a busy test machine does not decide."""
@@ -119,6 +120,32 @@ def test_a_stall_shows_in_the_open_loop_as_long_as_it_was(tmp_path: Path) -> Non
     assert service_time.quantile(0.99) <= response.quantile(0.99)
     # What was not stalled is not slowed either.
     assert response.quantile(0.5) < 0.1
+
+
+@pytest.mark.parametrize("loop", [Loop.OPEN, Loop.CLOSED])
+def test_a_hold_that_decides_nothing_goes_on_once_without_a_gap(tmp_path: Path, loop: Loop) -> None:
+    said: list[Progress] = []
+    # 300 requests are too few for a promise about 1 in 100; as many again are enough.
+    durations = replace(SHORT, hold=2.0, closed=2.0)
+    with http_service() as service:
+        result = run(
+            service.url,
+            tmp_path,
+            durations=durations,
+            loops=frozenset({loop}),
+            progress=said,
+        )
+    stage, found = result.stage("hold") or result.stage("closed hold") or pytest.fail("no hold")
+    assert result.result is Result.PASS, result.verdict.reasons
+    assert 0 < stage.extended <= 2.0
+    assert stage.duration == pytest.approx(2.0 + stage.extended)
+    assert result.to_data()["extended_s"] == pytest.approx(stage.extended, abs=0.001)
+    assert max(p.extended_s for p in said) == pytest.approx(stage.extended, abs=0.001)
+    if loop is Loop.OPEN:
+        assert found.scheduled == found.started == round(150 * stage.duration)
+    for second in range(int(stage.duration)):
+        # Poisson with mean 150: one second in a million has fewer than 95.
+        assert found.seconds[second].count > 95
 
 
 def test_a_slow_service_fails_and_is_not_called_invalid(tmp_path: Path) -> None:

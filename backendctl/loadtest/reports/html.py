@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
+from backendctl.loadtest.intervals import LOOK_RISK
 from backendctl.loadtest.measurement import StageMeasurement
 from backendctl.loadtest.profile import Loop, Stage
 from backendctl.loadtest.reports.words import (
     NAMES,
     TONES,
+    extensions,
     headline,
     interval,
     milliseconds,
@@ -95,8 +97,8 @@ def _promises(result: LoadTestResult) -> Section:
         for c in checks
     ]
     table = Table(
-        "The interval holds the true value with 97.5 % certainty at its upper end; ? marks an end "
-        "that needs more requests to be told.",
+        f"The true value lies under the interval's upper end with {1 - LOOK_RISK:.1%} certainty; "
+        "? marks an end that needs more requests to be told.",
         ("stage", "promise", "measured", "from", "to", "limit", "requests", "result"),
         [
             [
@@ -110,7 +112,8 @@ def _promises(result: LoadTestResult) -> Section:
         ],
     )
     plots = [interval_plot("Measured interval as a share of its limit", rows)] if rows else []
-    return Section("Promises", plots=plots, tables=[table] if checks else [])
+    tables = [table] if checks else []
+    return Section("Promises", text=extensions(result), plots=plots, tables=tables)
 
 
 def _short(check: Check) -> str:

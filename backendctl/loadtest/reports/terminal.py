@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING
 
 from backendctl.loadtest.profile import Loop
-from backendctl.loadtest.reports.words import NAMES, headline, milliseconds, plural, quantity
+from backendctl.loadtest.reports.words import (
+    NAMES,
+    extensions,
+    headline,
+    milliseconds,
+    plural,
+    quantity,
+)
 from backendctl.loadtest.results import HTML_FILE, LoadTestResult
 from backendctl.loadtest.verdict import Result, lag_limit
 
@@ -23,8 +30,8 @@ def show(result: LoadTestResult, console: "Console") -> None:
     from rich.text import Text
 
     console.print(Text(headline(result), style=f"bold {_STYLE[result.result]}"))
-    for reason in result.verdict.reasons:
-        console.print(f"  {reason}", markup=False)
+    for said in (*result.verdict.reasons, *extensions(result)):
+        console.print(f"  {said}", markup=False)
     console.print(_promises(result))
     console.print(_stages(result))
     console.print(_lateness(result))

@@ -50,5 +50,15 @@ def headline(result: LoadTestResult) -> str:
     return HEADLINES[result.result]
 
 
+def extensions(result: LoadTestResult) -> list[str]:
+    """A sentence for each hold that went on because its own time had decided nothing."""
+    return [
+        f"{stage.name}: undecided after {stage.duration - stage.extended:.1f} s, so it went on for "
+        f"{stage.extended:.1f} s more"
+        for stage in result.profile.stages
+        if stage.extended
+    ]
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -14,6 +14,8 @@ from backendctl.cli.typed import completed
         ("down --purge", "--confirm local", "backendctl down --purge --confirm local"),
         ("deploy --note 'a b' -o json", "--yes", "backendctl deploy --note 'a b' -o json --yes"),
         ("exec -- sh -c 'a b'", "--env x", "backendctl exec --env x -- sh -c 'a b'"),
+        ("loadtest run --hold 6s -y", "--hold 10s", "backendctl loadtest run -y --hold 10s"),
+        ("loadtest run --hold=6s", "--hold 10s", "backendctl loadtest run --hold 10s"),
     ],
 )
 def test_an_option_alone_is_added_to_the_command_that_was_typed(

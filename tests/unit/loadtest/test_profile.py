@@ -82,10 +82,16 @@ def test_the_default_hold_is_a_minute_or_as_long_as_the_99th_percentile_needs() 
     assert stage(derive(load(rps=0.1), SLO), "hold").duration <= 900
 
 
+def test_only_the_two_holds_may_go_on_for_as_long_again_and_at_most_a_minute() -> None:
+    profile = derive(load(), SLO, Durations(hold=100.0, closed=6.0), frozenset(Extra), cores=4)
+    spare = {s.name: s.spare for s in profile.stages if s.spare}
+    assert spare == {"hold": 60.0, "closed hold": 6.0}
+
+
 def test_a_hold_too_short_for_a_verdict_is_said_beforehand() -> None:
     notes = derive(load(rps=5, users=50), SLO, QUICK).notes
-    assert any("hold" in note and "368" in note for note in notes)
-    assert not any("368" in note for note in derive(load(), SLO, cores=4).notes)
+    assert any("hold" in note and "420" in note for note in notes)
+    assert not any("420" in note for note in derive(load(), SLO, cores=4).notes)
 
 
 def test_users_that_do_not_make_the_stated_rate_are_said() -> None:

@@ -13,6 +13,7 @@ from backendctl.loadtest.reports.junit import junit
 from backendctl.loadtest.reports.terminal import show
 from backendctl.loadtest.results import LoadTestResult, kept, load, save
 from backendctl.loadtest.verdict import Result, judge
+from backendctl.spec.model import Slo
 from tests.unit.loadtest.cases import SLO, measured, result_of, stage
 
 
@@ -225,12 +226,12 @@ def test_comparing_what_is_not_alike_is_cautioned(tmp_path: Path) -> None:
 
 
 def test_results_of_every_kind_reach_their_exit_status(tmp_path: Path) -> None:
-    from backendctl.cli.loadtest import _no
+    from backendctl.cli.loadtest_telling import refusal
 
     exits = {}
     for make in (result_of, failing, undecided, invalid):
         result = make(tmp_path)
-        error = _no(result)
+        error = refusal(result, tabled=False)
         exits[result.result] = 0 if error is None else int(error.exit)
     assert exits == {
         Result.PASS: 0,
@@ -238,3 +239,52 @@ def test_results_of_every_kind_reach_their_exit_status(tmp_path: Path) -> None:
         Result.INCONCLUSIVE: 3,
         Result.INVALID: 4,
     }
+
+
+def test_what_the_text_above_says_is_not_said_again_in_the_error(tmp_path: Path) -> None:
+    from backendctl.cli.loadtest_telling import refusal
+
+    for make in (failing, undecided, invalid):
+        result = make(tmp_path)
+        below, alone = refusal(result, tabled=True), refusal(result, tabled=False)
+        assert below is not None
+        assert alone is not None
+        for reason in result.verdict.reasons:
+            assert reason not in below.cause
+            assert reason in alone.cause
+
+
+def test_an_undecided_test_proposes_the_hold_that_decides_it(tmp_path: Path) -> None:
+    from backendctl.cli.loadtest_telling import refusal
+
+    # 200 requests in a second, all fast: 420 give the 99th percentile an upper end.
+    error = refusal(undecided(tmp_path), tabled=True)
+    assert error is not None
+    assert error.next == ("--hold 5s",)
+    assert "5s" in error.cause
+
+
+def test_numbers_at_the_promise_itself_propose_no_hold(tmp_path: Path) -> None:
+    from backendctl.cli.loadtest_telling import refusal
+
+    found = measured(error_share=0.01)
+    share = found.stages[0].errors / found.stages[0].count
+    at = Slo(p95=0.3, p99=1.0, error_rate=share)
+    error = refusal(result_of(tmp_path, found, verdict=judge((stage(),), found, at)), tabled=True)
+    assert error is not None
+    assert not any("--hold" in line for line in error.next)
+
+
+def test_a_hold_that_went_on_is_said_in_every_report(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    longer = (replace(stage(duration=10.0), extended=4.0),)
+    result = result_of(tmp_path, measured(longer), longer)
+    save(result)
+    data = load(tmp_path).to_data()
+    assert data["extended_s"] == data["stages"][0]["extended_s"] == 4.0
+    said = "hold: undecided after 6.0 s, so it went on for 4.0 s more"
+    out = io.StringIO()
+    show(result, Console(file=out, width=120))
+    assert said in out.getvalue()
+    assert said in html(result)

@@ -210,7 +210,7 @@ def test_a_service_exactly_at_its_limit_is_judged_falsely_at_most_one_time_in_tw
 
 
 def test_a_service_that_is_clearly_good_or_bad_is_hardly_ever_left_undecided() -> None:
-    small = (stage(duration=10.0, rate=100.0),)
+    small = (stage(duration=15.0, rate=100.0),)
     for slo, expected in (
         (Slo(p95=0.2, p99=0.4, error_rate=0.02), Result.PASS),
         (Slo(p95=0.1, p99=0.4, error_rate=0.02), Result.FAIL),
