@@ -46,6 +46,7 @@ from backendctl.cli.answer import SCHEMA, envelope, print_error, unwritten, writ
 from backendctl.cli.answer import Answer as Answer
 from backendctl.cli.outlet import Outlet
 from backendctl.cli.typed import completed, requested_output, spoken_name
+from backendctl.cli.waits import Waits
 from backendctl.errors import BackendctlError, Exit
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Session:
         self.directory = directory or Path.cwd()
         self._elsewhere = directory
         self._out, self._progress = Outlet(sys.stdout), Outlet(sys.stderr)
+        self._waits = Waits(self._show)
 
     # --- who is there ---
 
@@ -113,6 +115,14 @@ class Session:
 
     def line(self, text: str) -> None:
         """One line of progress."""
+        self._waits.say("")
+        self._show(text)
+
+    def waiting(self, text: str) -> None:
+        """What is waited for from now on; a line of progress if that takes over a second."""
+        self._waits.say(_one_line(text))
+
+    def _show(self, text: str) -> None:
         if self.output is Output.JSONL:
             self.emit("progress", {"text": text})
         else:
@@ -134,7 +144,7 @@ class Session:
         """A piece of work that may take over a second.
 
         Yields a function for lines about what it is doing just now: shown beside a spinner on a
-        terminal, and with `--verbose` as lines.
+        terminal, else if it waits there for over a second, and with `--verbose` all of them.
         """
         began = time.monotonic()
         if self.output is Output.JSONL:
@@ -142,17 +152,18 @@ class Session:
         try:
             if self.output is Output.TEXT and self.console.is_terminal and not self.verbose:
                 with self.console.status(name) as status:
-                    yield lambda text: status.update(f"{name}: {_one_line(text)}")
+                    yield lambda text: status.update(f"{name}: {_one_line(text.strip())}")
             else:
                 if self.output is not Output.JSONL:
                     self.line(f"{name} ...")
-                yield self.detail
+                yield self.line if self.verbose else lambda text: self.waiting(f"  {text.strip()}")
         except BaseException:
             self._step_ended(name, "failed", time.monotonic() - began)
             raise
         self._step_ended(name, "done", time.monotonic() - began)
 
     def _step_ended(self, name: str, state: str, seconds: float) -> None:
+        self._waits.say("")
         if self.output is Output.JSONL:
             self.emit("step", {"name": name, "state": state, "seconds": round(seconds, 3)})
         else:
@@ -360,4 +371,4 @@ def interrupted() -> BackendctlError:
 
 
 def _one_line(text: str) -> str:
-    return text.strip().splitlines()[0][:100] if text.strip() else ""
+    return text.rstrip().splitlines()[0][:100] if text.strip() else ""

@@ -1,11 +1,11 @@
 """`backendctl down`: stop everything of an environment; data survives unless purged."""
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Grant, Store
+from backendctl.platforms.base import Grant, OnLine, Runtime, Store
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
 from backendctl.workflows.progress import Progress
@@ -25,13 +25,33 @@ def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[
     try:
         running = list(platform.runtime.running())
         if running:
-            with progress.step("Stopping releases"), ThreadPoolExecutor(len(running)) as pool:
-                list(pool.map(platform.runtime.stop, running))
-        with progress.step("Stopping the servers" + (" and deleting their data" if purge else "")):
-            platform.foundation.stop(purge=purge)
+            with progress.step("Stopping releases") as say:
+                _stop(platform.runtime, running, say)
+        name = "Stopping the servers" + (" and deleting their data" if purge else "")
+        with progress.step(name) as say:
+            platform.foundation.stop(purge=purge, on_line=say)
+        if purge:
+            grant = None  # gone with the store; giving it back would make a new one
     finally:
-        _give_back(opened, grant, purge)
+        if grant is not None:
+            platform.store.release(grant)
     return {"environment": opened.environment.name, "stopped": running, "purged": purge}
+
+
+def _stop(runtime: Runtime, numbers: Sequence[int], on_line: OnLine) -> None:
+    """All at once, saying which are waited for."""
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        ending = {pool.submit(runtime.stop, number): number for number in numbers}
+        _tell(on_line, numbers)
+        for future in as_completed(ending):
+            future.result()
+            _tell(on_line, [number for other, number in ending.items() if not other.done()])
+
+
+def _tell(on_line: OnLine, numbers: Sequence[int]) -> None:
+    if numbers:
+        named = ", ".join(f"release {number}" for number in numbers)
+        on_line(f"waiting for {named} to finish what is in flight and end")
 
 
 def _hold(store: Store) -> Grant | None:
@@ -45,13 +65,3 @@ def _hold(store: Store) -> Grant | None:
         if not unwritable or (holder is not None and holder.alive is not False):
             raise
         return None
-
-
-def _give_back(opened: Opened, grant: Grant | None, purge: bool) -> None:
-    if grant is None:
-        return
-    try:
-        opened.platform.store.release(grant)
-    except (OSError, BackendctlError):
-        if not purge:  # after a purge the store is gone, and its lock with it
-            raise
