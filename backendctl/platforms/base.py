@@ -304,6 +304,24 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Which requests of a release failed or were slow, as far as the gateway tells them apart.
+
+    Counts since whoever samples began. They may lag `ArmSample`'s by a moment and miss some of
+    them; what is missing must not depend on the arm.
+    """
+
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Endpoint (`GET /orders/{id}`) -> failed and masked requests."""
+    slow: Mapping[str, int] = field(default_factory=dict)
+    """Endpoint -> requests over the largest threshold that the meter was made with."""
+    clients: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Client -> endpoint -> failed and masked requests. A client is a keyed hash, never a name."""
+    seen: Mapping[str, int] = field(default_factory=dict)
+    """Client -> requests of it that were noticed at all: failed, slow, or in a random sample."""
+
+
+@dataclass(frozen=True, slots=True)
 class ArmSample:
     """Counters of one release since its series began. Only differences of two mean anything."""
 
@@ -317,6 +335,22 @@ class ArmSample:
     latencies: Latencies
     healthy: int
     """Replicas the gateway holds to be healthy."""
+    breakdown: Breakdown | None = None
+    """None where the gateway cannot tell requests apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
+    """One request that a release failed; nothing in it is secret or names a user."""
+
+    at: float
+    """When it began, seconds since the epoch."""
+    endpoint: str
+    status: int | None
+    """What the user got; None if no answer, or not the whole of it."""
+    problem: str
+    """What the gateway saw, in words; empty where the status says it all."""
+    milliseconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +362,20 @@ class Sample:
     arms: Mapping[int, ArmSample]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one release did in a span of time: differences of its counters."""
+
+    number: int
+    start: float
+    end: float
+    """Seconds since the epoch."""
+    requests: int
+    errors: int
+    """Masked ones included."""
+    latencies: Latencies
+
+
 class Meter(Protocol):
     """Counts what each release did, as the gateway saw it."""
 
@@ -336,6 +384,19 @@ class Meter(Protocol):
 
         Raises BackendctlError `platform.gateway` when they cannot be had: missing data is said,
         never invented.
+        """
+        ...
+
+    def failures(self, number: int, limit: int) -> Sequence[FailedRequest]:
+        """The last `limit` requests that a release failed, oldest first; none where the gateway
+        keeps no record of them. Needs neither the release nor the gateway to be up."""
+        ...
+
+    def history(self, since: float) -> Sequence[Span]:
+        """What each release did since then (seconds since the epoch), oldest first, in spans of
+        some ten seconds: recorded while nobody looks, for a day at least while the environment is
+        up. A span that could not be measured is left out, never zero; all of them where nobody
+        records. Raises BackendctlError when what was recorded cannot be read.
         """
         ...
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backendctl.platforms.base import PREVIEW_HEADER, Routes
+from backendctl.platforms.base import PREVIEW_COOKIE, PREVIEW_HEADER, Routes
 
 ROUTES_NAME = "release"
 STAT_PREFIX = "gateway"
@@ -36,16 +36,19 @@ _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 _RETRY_ON_SAFE = f"{_RETRY_ON},reset"
 """A request that was cut in the middle is repeated only when repeating is harmless."""
 _SAFE_METHODS = "GET|HEAD"
-_METADATA = "backendctl"
+METADATA = "backendctl"
+RELEASE = "release"
+"""Our name space in Envoy's metadata, and its key on each process: the release that it is of."""
+_STICKY_COOKIE = "backendctl-session"
 
-_TYPE = "type.googleapis.com/"
-_CLUSTER_TYPE = _TYPE + "envoy.config.cluster.v3.Cluster"
-_ROUTES_TYPE = _TYPE + "envoy.config.route.v3.RouteConfiguration"
+TYPE = "type.googleapis.com/"
+_CLUSTER_TYPE = TYPE + "envoy.config.cluster.v3.Cluster"
+_ROUTES_TYPE = TYPE + "envoy.config.route.v3.RouteConfiguration"
 
 _PREVIOUS_HOSTS = {
     "name": "envoy.retry_host_predicates.previous_hosts",
     "typed_config": {
-        "@type": _TYPE + "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+        "@type": TYPE + "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     },
 }
 
@@ -100,7 +103,13 @@ def arms_of(routes: Routes) -> tuple[Arm, ...]:
 
 
 def bootstrap(
-    *, port: int, admin_socket: Path, clusters_file: Path, routes_file: Path, node: str
+    *,
+    port: int,
+    admin_socket: Path,
+    clusters_file: Path,
+    routes_file: Path,
+    node: str,
+    access_log: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What Envoy starts with: one listener, and two files that it watches."""
     return {
@@ -114,15 +123,16 @@ def bootstrap(
                 "resource_api_version": "V3",
             }
         },
-        "static_resources": {"listeners": [_listener(port, routes_file)]},
+        "static_resources": {"listeners": [_listener(port, routes_file, access_log)]},
     }
 
 
-def _listener(port: int, routes_file: Path) -> dict[str, Any]:
+def _listener(port: int, routes_file: Path, access_log: Mapping[str, Any]) -> dict[str, Any]:
     manager = {
-        "@type": _TYPE
+        "@type": TYPE
         + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
+        "access_log": [access_log],
         "rds": {
             "route_config_name": ROUTES_NAME,
             "config_source": {
@@ -141,7 +151,7 @@ def _listener(port: int, routes_file: Path) -> dict[str, Any]:
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {
-                    "@type": _TYPE + "envoy.extensions.filters.http.router.v3.Router",
+                    "@type": TYPE + "envoy.extensions.filters.http.router.v3.Router",
                     # The service's own headers, and no others, are what a client should see.
                     "suppress_envoy_headers": True,
                 },
@@ -192,7 +202,10 @@ def clusters(
 def _release_cluster(number: int, at: Endpoints) -> dict[str, Any]:
     name = Arm(number).cluster
     endpoints = [
-        {"endpoint": {"address": {"socket_address": {"address": HOST, "port_value": port}}}}
+        {
+            "endpoint": {"address": {"socket_address": {"address": HOST, "port_value": port}}},
+            "metadata": {"filter_metadata": {METADATA: {RELEASE: number}}},
+        }
         for port in at.ports
     ]
     return {
@@ -228,7 +241,7 @@ def _release_cluster(number: int, at: Endpoints) -> dict[str, Any]:
         ],
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": _TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "common_http_protocol_options": {"idle_timeout": UPSTREAM_IDLE},
                 "explicit_http_config": {"http_protocol_options": {}},
             }
@@ -249,7 +262,7 @@ def _aggregate(arm: Arm) -> dict[str, Any]:
         "cluster_type": {
             "name": "envoy.clusters.aggregate",
             "typed_config": {
-                "@type": _TYPE + "envoy.extensions.clusters.aggregate.v3.ClusterConfig",
+                "@type": TYPE + "envoy.extensions.clusters.aggregate.v3.ClusterConfig",
                 "clusters": members,
             },
         },
@@ -267,9 +280,14 @@ def _limits() -> dict[str, Any]:
 # --- routes -----------------------------------------------------------------------------------
 
 
-def route_table(routes: Routes | None, version: str) -> dict[str, Any]:
-    """The RDS file; with no routes the gateway itself says that no release is up."""
-    entries = [_no_release()] if routes is None else _entries(routes)
+def route_table(routes: Routes | None, version: str, *, sticky: bool = False) -> dict[str, Any]:
+    """The RDS file; with no routes the gateway itself says that no release is up.
+
+    `sticky`: a session stays with the release that answered it first, and moves to the candidate
+    at most once while its weight rises: a cookie that the gateway sets picks the arm. The arms
+    stand in order of their numbers, so that a larger share of the later one contains the smaller.
+    """
+    entries = [_no_release()] if routes is None else _entries(routes, sticky)
     return {
         "version_info": version,
         "resources": [
@@ -290,24 +308,39 @@ def _no_release() -> dict[str, Any]:
     }
 
 
-def _entries(routes: Routes) -> list[dict[str, Any]]:
-    split = {
-        "weighted_clusters": {
-            "clusters": [
-                {"name": arm.cluster, "weight": routes.weights[arm.number]}
-                for arm in arms_of(routes)
-                if not arm.preview
-            ]
-        }
-    }
+def _entries(routes: Routes, sticky: bool) -> list[dict[str, Any]]:
+    weighted = [
+        {"name": arm.cluster, "weight": routes.weights[arm.number]}
+        for arm in arms_of(routes)
+        if not arm.preview
+    ]
+    split: dict[str, Any] = {"weighted_clusters": {"clusters": weighted}}
+    if sticky:
+        split["weighted_clusters"]["use_hash_policy"] = True
+        split["hash_policy"] = [{"cookie": _SESSION}]
     entries = []
     if routes.preview is not None:
-        header = [{"name": PREVIEW_HEADER, "present_match": True}]
         target = {"cluster": Arm(routes.preview, preview=True).cluster}
-        entries += _by_method(target, header, None)
+        for wish in _PREVIEW_WISHES:
+            entries += _by_method(target, [wish], None)
     if not routes.weights:  # a first release, before any user's request may reach it
         return [*entries, _no_release()]
     return entries + _by_method(split, [], routes.fallback)
+
+
+_SESSION = {
+    "name": _STICKY_COOKIE,
+    "ttl": "0s",  # until the browser is closed
+    "path": "/",
+    "attributes": [{"name": "HttpOnly"}, {"name": "SameSite", "value": "Lax"}],
+}
+_PREVIEW_WISHES = (
+    {"name": PREVIEW_HEADER, "present_match": True},
+    {
+        "name": "cookie",
+        "string_match": {"safe_regex": {"regex": rf"(?:.*;)?\s*{PREVIEW_COOKIE}=.*"}},
+    },
+)
 
 
 def _by_method(
@@ -325,7 +358,7 @@ def _route(
 ) -> dict[str, Any]:
     return {
         "match": {"prefix": "/", "headers": headers},
-        "metadata": {"filter_metadata": {_METADATA: {"fallback": fallback}}} if fallback else {},
+        "metadata": {"filter_metadata": {METADATA: {"fallback": fallback}}} if fallback else {},
         "route": {
             **target,
             "timeout": "0s",
@@ -342,7 +375,7 @@ def _route(
                 "retry_priority": {
                     "name": "envoy.retry_priorities.previous_priorities",
                     "typed_config": {
-                        "@type": _TYPE + "envoy.extensions.retry.priority.previous_priorities.v3"
+                        "@type": TYPE + "envoy.extensions.retry.priority.previous_priorities.v3"
                         ".PreviousPrioritiesConfig",
                         "update_frequency": 1,
                     },
@@ -361,7 +394,7 @@ def routes_served(table: Mapping[str, Any]) -> Routes | None:
         route = entry.get("route", {})
         if (arm := Arm.parse(route.get("cluster", ""))) is not None:
             preview = arm.number
-        noted = entry.get("metadata", {}).get("filter_metadata", {}).get(_METADATA, {})
+        noted = entry.get("metadata", {}).get("filter_metadata", {}).get(METADATA, {})
         fallback = int(noted["fallback"]) if "fallback" in noted else fallback
         for cluster in route.get("weighted_clusters", {}).get("clusters", ()):
             if (arm := Arm.parse(cluster["name"])) is not None:

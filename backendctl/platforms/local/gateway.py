@@ -3,14 +3,17 @@
 bootstrap.json   what it starts with
 xds/             watched: clusters.json, routes.json; changed only by rename
 new/             where the next version of those is written
+requests.log     which requests failed; rotated by the supervisor
+client.key       under which clients' addresses are hashed
 """
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from backendctl.filesystem import atomic_write, make_folder
+from backendctl.filesystem import PRIVATE_FILE, atomic_write, make_folder
 from backendctl.platforms.local.binaries import envoy_binary
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin
 from backendctl.platforms.local.envoy_config import (
@@ -21,12 +24,14 @@ from backendctl.platforms.local.envoy_config import (
     route_table,
 )
 from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.request_log import FLUSH_MS, access_log
 from backendctl.platforms.local.server import OnLine
 from backendctl.platforms.local.supervisor import Program
 
 GATEWAY = "gateway"
 _STOP_GRACE = 10.0
 _MOST_THREADS = 2
+DEFAULT_SLOW_MS = 1000.0
 
 
 class GatewayFiles:
@@ -34,6 +39,8 @@ class GatewayFiles:
 
     def __init__(self, layout: Layout) -> None:
         self._folder = layout.gateway
+        self._requests = layout.requests
+        self._client_key = layout.client_key
 
     @property
     def bootstrap(self) -> Path:
@@ -59,6 +66,10 @@ class GatewayFiles:
     def create(self) -> None:
         """Make the folders and, where there are none yet, files that serve no release."""
         make_folder(self.clusters.parent)
+        # Envoy would make it readable for others.
+        self._requests.touch(mode=PRIVATE_FILE)
+        if not self._client_key.exists():
+            atomic_write(self._client_key, secrets.token_bytes(32))
         make_folder(self.scratch)
         if not self.clusters.exists():
             self.write(self.clusters, clusters({}, (), version="0"))
@@ -79,8 +90,10 @@ class Gateway:
 
     name = GATEWAY
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, slow_ms: float = DEFAULT_SLOW_MS) -> None:
+        """`slow_ms`: requests that took so long are told apart, not only counted."""
         self._layout = layout
+        self._slow_ms = slow_ms
 
     def prepare(self, port: int, on_line: OnLine) -> Program:  # noqa: ARG002 - nothing takes long
         files = GatewayFiles(self._layout)
@@ -91,6 +104,7 @@ class Gateway:
             clusters_file=files.clusters,
             routes_file=files.routes,
             node=self._layout.environment,
+            access_log=access_log(self._layout.requests, self._slow_ms),
         )
         body = json.dumps(settings, indent=1).encode()
         if not files.bootstrap.exists() or files.bootstrap.read_bytes() != body:
@@ -99,6 +113,7 @@ class Gateway:
             *(str(envoy_binary()), "--config-path", str(files.bootstrap), "--disable-hot-restart"),
             *("--concurrency", str(min(_MOST_THREADS, os.cpu_count() or 1))),
             *("--log-level", "warning", "--drain-time-s", str(DRAIN_SECONDS)),
+            *("--file-flush-interval-msec", str(FLUSH_MS)),
         )
         return Program(self.name, argv, self._layout.gateway, stop_grace=_STOP_GRACE)
 

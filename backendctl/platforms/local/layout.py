@@ -84,6 +84,16 @@ class Layout:
         return self.home / "gateway"
 
     @property
+    def requests(self) -> Path:
+        """Envoy's log of requests that failed, were slow or were sampled (0600)."""
+        return self.gateway / "requests.log"
+
+    @property
+    def client_key(self) -> Path:
+        """The key under which clients' addresses are hashed (0600)."""
+        return self.gateway / "client.key"
+
+    @property
     def postgres(self) -> Path:
         return self.home / "postgres"
 
@@ -123,6 +133,16 @@ class Layout:
         """The folder PostgreSQL puts its socket in; its own because the server may be another
         user (it refuses to run as root)."""
         return self.sockets / "pg"
+
+    @property
+    def recorded(self) -> Path:
+        """What the last `up` wrote down for the environment's own process."""
+        return self.supervisor / "recorded.json"
+
+    @property
+    def traffic(self) -> Path:
+        """What each release did lately."""
+        return self.home / "traffic"
 
     def folders(self) -> tuple[Path, ...]:
         """Every folder that `create()` makes, parents first."""

@@ -1,6 +1,5 @@
 """Reading the logs of processes, across their rotation (see supervision.rotate)."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,14 +25,14 @@ def follow(logs: Sequence[Path], clock: Clock, going: Callable[[], bool]) -> Ite
 
     Several logs are told apart by their number in front of each line.
     """
-    tails = [_Tail(log) for log in logs]
+    tails = [Tail(log) for log in logs]
     last = False
     while True:
         quiet = True
         for index, tail in enumerate(tails):
             for line in tail.new_lines():
                 quiet = False
-                yield numbered(index, line, len(logs))
+                yield numbered(index, line.decode(errors="replace"), len(logs))
         if last:
             return
         if quiet:
@@ -47,41 +46,50 @@ def numbered(index: int, line: str, of: int) -> str:
     return f"[{index}] {line}" if of > 1 else line
 
 
-class _Tail:
-    """One log, read from its present end."""
+class Tail:
+    """One log, read from its present end on, across rotation; a line counts once it is whole."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._position = log.stat().st_size if log.exists() else 0
+        self._mark = _beginning(log, self._position)
         self._pending = b""
 
-    def new_lines(self) -> list[str]:
+    def new_lines(self) -> list[bytes]:
+        """Lines that ended since the last call, without their ends; none where there is no log."""
         *whole, self._pending = (self._pending + self._new_bytes()).split(b"\n")
-        return [line.decode(errors="replace").rstrip("\r") for line in whole]
+        return [line.rstrip(b"\r") for line in whole]
 
     def _new_bytes(self) -> bytes:
-        try:
-            handle = os.open(self._log, os.O_RDONLY)
-        except FileNotFoundError:
+        if not self._log.exists():
             return b""
-        try:
-            found = b""
-            if os.fstat(handle).st_size < self._position:
-                # Copied to .1 and cut: what was not read yet is at the end of the copy.
-                found = self._rest_of_copy()
-                self._position = 0
-            os.lseek(handle, self._position, os.SEEK_SET)
-            while chunk := os.read(handle, 1 << 16):
-                found += chunk
-                self._position += len(chunk)
-            return found
-        finally:
-            os.close(handle)
+        found = b""
+        if _beginning(self._log, self._position) != self._mark:
+            # Copied to .1 and cut: what was not read yet is at the end of the copy.
+            copy = self._log.with_name(f"{self._log.name}.1")
+            if _beginning(copy, self._position) == self._mark:
+                found = _rest(copy, self._position)
+            self._position = 0
+        found += (fresh := _rest(self._log, self._position))
+        self._position += len(fresh)
+        self._mark = _beginning(self._log, self._position)
+        return found
 
-    def _rest_of_copy(self) -> bytes:
-        copy = self._log.with_name(f"{self._log.name}.1")
-        if not copy.exists():
-            return b""
-        with copy.open("rb") as file:
-            file.seek(self._position)
-            return file.read()
+
+_MARK_BYTES = 256
+"""A log is told from the one after it by so many of its first bytes: they hold a time."""
+
+
+def _beginning(log: Path, size: int) -> bytes:
+    """The first bytes of what had been read when the log was `size` bytes long."""
+    try:
+        with log.open("rb") as file:
+            return file.read(min(size, _MARK_BYTES))
+    except FileNotFoundError:
+        return b""
+
+
+def _rest(log: Path, position: int) -> bytes:
+    with log.open("rb") as file:
+        file.seek(position)
+        return file.read()

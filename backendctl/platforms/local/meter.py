@@ -14,17 +14,20 @@ Which counter says what was found out with real traffic, by killing and misleadi
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import ArmSample, Latencies, Sample
+from backendctl.platforms.base import ArmSample, FailedRequest, Latencies, Sample
+from backendctl.platforms.local.breakdown import Tally
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
 from backendctl.platforms.local.envoy_config import Arm
-from backendctl.platforms.local.gateway import GATEWAY
+from backendctl.platforms.local.gateway import DEFAULT_SLOW_MS, GATEWAY
 from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.loglines import Tail, last_lines
+from backendctl.platforms.local.request_log import Entry, Outcome, parse
 
 STANDARD_EDGES_MS = (
     *(1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700),
@@ -48,6 +51,8 @@ _COUNTERS = (
 _TIME = "upstream_rq_time"
 _PATTERN = rf"^cluster\.rel-\d+(-fb-\d+|-preview)?\.({'|'.join((*_COUNTERS, _TIME))})$"
 _STAT = re.compile(r"cluster\.([^.]+)\.(\w+)")
+_LOOKED_AT = 20_000
+"""Newest lines of the log in which examples of failed requests are looked for."""
 _MERGE_SECONDS = 0.01
 """Envoy's threads hand in their histograms within about a millisecond of being asked."""
 
@@ -62,6 +67,10 @@ class EnvoyMeter:
         keeps two significant digits and whole milliseconds: others are rounded down to that."""
         self._admin = EnvoyAdmin(layout.admin_socket)
         self._log = layout.log(GATEWAY)
+        self._requests = layout.requests
+        self._client_key = layout.client_key
+        self._tail: Tail | None = None
+        self._tally = Tally(max(edges_ms, default=DEFAULT_SLOW_MS))
         self._edges = edges(edges_ms)
         self._clock = clock or SystemClock()
         self._former: dict[int, ArmSample] = {}
@@ -84,7 +93,36 @@ class EnvoyMeter:
             ) from error
         arms = arm_samples(counters_of(counters), bins_of(histograms), self._edges)
         self._former = {n: never_unmasked(arm, self._former.get(n)) for n, arm in arms.items()}
-        return Sample(at, self._former)
+        return Sample(at, self._broken_down(self._former))
+
+    def failures(self, number: int, limit: int) -> Sequence[FailedRequest]:
+        found = [
+            entry
+            for entry in self._entries(last_lines(self._requests, _LOOKED_AT))
+            if entry.number == number and entry.outcome is not Outcome.ANSWERED
+        ]
+        return tuple(
+            FailedRequest(each.at, each.endpoint, each.status, each.problem, each.milliseconds)
+            for each in found[-limit:]
+        )
+
+    def _broken_down(self, arms: Mapping[int, ArmSample]) -> Mapping[int, ArmSample]:
+        """With what the log of requests says since the first sample; a gateway that was started
+        before there was such a log keeps none."""
+        if not self._requests.exists():
+            return arms
+        if self._tail is None:
+            self._tail = Tail(self._requests)
+        self._tally.add(self._entries(self._tail.new_lines()))
+        found = self._tally.of(arms)
+        return {n: replace(arm, breakdown=found[n]) for n, arm in arms.items()}
+
+    def _entries(self, lines: Iterable[bytes | str]) -> Iterator[Entry]:
+        key = self._client_key.read_bytes() if self._client_key.exists() else b""
+        for line in lines:
+            entry = parse(line, key)
+            if entry is not None:
+                yield entry
 
 
 def never_unmasked(arm: ArmSample, former: ArmSample | None) -> ArmSample:

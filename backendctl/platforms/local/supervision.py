@@ -14,9 +14,12 @@ Four things supervisord does not do itself:
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,11 @@ LONGEST_BACKOFF = 30
 """Seconds; supervisord adds one per failed start."""
 ROTATE_BYTES = 10 << 20
 KEPT_LOGS = 4
+REQUESTS_BYTES = 4 << 20
+"""About 15,000 lines."""
+REQUESTS_KEPT = 7 * 86400.0
+_FIRST_TIME = re.compile(rb'"at": ?"?(\d+\.\d+)')
+_LINE = 1024
 
 _PIPE_READ = 4096
 
@@ -61,7 +69,8 @@ class _NoMethods:
 
 
 def make(supervisord: Any, **config: str) -> _NoMethods:
-    """Called by supervisord as it starts; `programs` is the folder of program files."""
+    """Called by supervisord as it starts; `programs` is the folder of program files, `requests`
+    the gateway's log of requests."""
     wake = _Wake()
     supervisord.options.get_socket_map()[wake.read_end] = wake
     signal.set_wakeup_fd(wake.write_end, warn_on_full_buffer=False)
@@ -75,6 +84,8 @@ def make(supervisord: Any, **config: str) -> _NoMethods:
     events.subscribe(events.ProcessStateBackoffEvent, after_end)
     events.subscribe(events.ProcessStateExitedEvent, after_end)
     events.subscribe(events.Tick5Event, lambda _event: rotate_all(programs))
+    requests = Path(config["requests"])
+    events.subscribe(events.Tick5Event, lambda _event: rotate_requests(requests))
     return _NoMethods()
 
 
@@ -107,6 +118,22 @@ def rotate_all(programs: Path) -> None:
     for path in programs.glob("*.json"):
         with contextlib.suppress(OSError, ValueError):
             rotate(Path(json.loads(path.read_text())["log"]))
+
+
+def rotate_requests(log: Path, now: Callable[[], float] = time.time) -> None:
+    """Keep the gateway's log of requests small, and no line of it much longer than it is of use.
+
+    Paths that users asked for may tell something about them.
+    """
+    with contextlib.suppress(OSError):
+        old = now() - REQUESTS_KEPT
+        former = log.with_name(f"{log.name}.1")
+        if former.exists() and former.stat().st_mtime < old:
+            former.unlink()
+        with log.open("rb") as file:
+            began = _FIRST_TIME.search(file.read(_LINE))
+        aged = began is not None and float(began.group(1)) < old
+        rotate(log, 0 if aged else REQUESTS_BYTES, kept=1)
 
 
 def rotate(log: Path, limit: int = ROTATE_BYTES, kept: int = KEPT_LOGS) -> bool:

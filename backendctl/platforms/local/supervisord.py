@@ -45,6 +45,7 @@ def configuration(layout: Layout, programs: Mapping[str, Mapping[str, Any]]) -> 
         "[rpcinterface:backendctl]",
         "supervisor.rpcinterface_factory = backendctl.platforms.local.supervision:make",
         "programs = supervisor/programs",
+        f"requests = {layout.requests.relative_to(layout.home)}",
         "",
     ]
     launcher = shlex.join([sys.executable, "-I", "-S", launch.__file__]).replace("%", "%%")

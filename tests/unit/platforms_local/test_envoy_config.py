@@ -38,6 +38,12 @@ def test_whatever_is_written_is_read_back_the_same(routes: Routes) -> None:
 
 
 @given(any_routes())
+def test_sticky_routes_are_read_back_the_same_too(routes: Routes) -> None:
+    table = route_table(routes, "1", sticky=True)["resources"][0]
+    assert routes_served(table) == routes
+
+
+@given(any_routes())
 def test_every_cluster_that_a_route_names_is_one_of_its_arms(routes: Routes) -> None:
     named = set()
     for entry in table_of(routes)["virtual_hosts"][0]["routes"]:
@@ -101,6 +107,7 @@ def test_nothing_listens_beyond_this_machine() -> None:
         clusters_file=Path("/c.json"),
         routes_file=Path("/r.json"),
         node="local",
+        access_log={},
     )
     (listener,) = made["static_resources"]["listeners"]
     assert listener["address"]["socket_address"]["address"] == "127.0.0.1"
