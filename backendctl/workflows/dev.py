@@ -1,19 +1,15 @@
 """`backendctl dev`: the working tree, restarted at each change, on the environment's servers."""
 
-import os
-import signal
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Invocation
+from backendctl.platforms.local.lifeline import guarded
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.progress import Progress
 from backendctl.workflows.release import configuration
 
-STOP_GRACE = 5.0
-"""Seconds a process gets to end before it is killed: somebody waits for the reload."""
 IGNORED = {".backendctl", ".venv", "node_modules", "__pycache__", ".git", ".pytest_cache"}
 
 
@@ -77,21 +73,19 @@ def _ended(status: int) -> BackendctlError:
 
 
 def _start(invocation: Invocation, output: int | None) -> "subprocess.Popen[bytes]":
+    """Start it so that it ends with us, also when we are killed outright."""
     return subprocess.Popen(
-        invocation.argv,
+        guarded(invocation.argv),
         cwd=invocation.directory,
         env=dict(invocation.environment),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=output,
         start_new_session=True,
     )
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End the process and all it started."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_GRACE)
-            return
+    """End the process and all it started; it has its grace."""
+    if process.stdin is not None:
+        process.stdin.close()
+    process.wait()

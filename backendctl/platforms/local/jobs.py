@@ -3,13 +3,13 @@
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from backendctl.platforms.base import JobResult, OnLine
+from backendctl.platforms.local.lifeline import guarded
 
 TIMED_OUT = 124
 """Exit status of a command that was ended at its deadline, as `timeout` says it."""
@@ -19,8 +19,6 @@ TAIL = 40
 
 LONGEST_LINE = 8192
 """Bytes; a longer one is passed on in pieces."""
-
-_GUARD = Path(__file__).with_name("lifeline.py")
 
 
 def run(
@@ -38,9 +36,8 @@ def run(
     began = time.monotonic()
     tail: deque[str] = deque(maxlen=TAIL)
     # lifeline.py, not a plain child: it ends the command when this process is killed outright.
-    guard = [sys.executable, "-I", "-S", str(_GUARD), *argv]
     with subprocess.Popen(
-        guard,
+        guarded(argv),
         cwd=directory,
         env=dict(environment),
         stdin=subprocess.PIPE,

@@ -13,12 +13,18 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 GRACE = 5.0
 """Seconds between the polite signal and the final one."""
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+
+
+def guarded(argv: Sequence[str]) -> list[str]:
+    """The command line that runs `argv` under this program; its standard input is the lifeline."""
+    return [sys.executable, "-I", "-S", __file__, *argv]
 
 
 def main(argv: list[str]) -> int:
