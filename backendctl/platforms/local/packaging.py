@@ -8,6 +8,8 @@ keep secrets, which belong in `backendctl secrets`. A tracked `.env` is part of 
 import fnmatch
 import hashlib
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -33,6 +35,8 @@ UNTRACKED_NEVER = (
 
 _EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
 _TRIES = 3
+_CLOSED = re.compile(r"^warning: could not open directory '(.*)': ", re.MULTILINE)
+"""What git says of a folder that it leaves out because it may not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ def copied(tree: Path, beside: Path) -> Iterator[Copy]:
     """Copy the tree into a temporary folder in `beside`; gone at the end unless it was kept.
 
     Raises BackendctlError `release.package` for a link out of the tree, a tree that changes
-    while it is read, or one git will not list; `platform.disk-full`, `platform.permission`.
+    while it is read, or one git will not list; `platform.disk-full`; `platform.permission`, also
+    for a folder that may not be read and is not ignored.
     """
     make_folder(beside)
     with writing(beside):
@@ -137,12 +142,28 @@ def _from_git(tree: Path) -> tuple[list[str], list[str]]:
     if _git(tree, "check-ignore", "--quiet", ".", allowed=(0, 1, 128)).returncode == 0:
         return [], _walk(tree)
     tracked = _git(tree, "ls-files", "-z", "--cached").stdout
-    untracked = _git(tree, "ls-files", "-z", "--others", "--exclude-standard").stdout
+    others = _git(tree, "ls-files", "-z", "--others", "--exclude-standard")
+    for folder in _CLOSED.findall(others.stderr.decode(errors="surrogateescape")):
+        _refuse_closed(tree, folder.rstrip("/"))
+    untracked = others.stdout
     present = [name for name in _names(tracked) if os.path.lexists(tree / name)]
     ignored_env = _git(
         tree, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", ".env*"
     ).stdout
     return present, [*_names(untracked), *_names(ignored_env)]
+
+
+def _refuse_closed(tree: Path, name: str) -> None:
+    """Raise for a folder that may not be read, unless nothing of it would be packaged."""
+    if name != "." and _matches(name, UNTRACKED_NEVER):
+        return
+    raise BackendctlError(
+        "platform.permission",
+        f"the folder {tree / name} may not be read",
+        cause="what is in it may belong to the release",
+        state="no release was made; what runs goes on running",
+        next=(f"ls -ld {shlex.quote(str(tree / name))}", f"or add {name}/ to .gitignore"),
+    )
 
 
 def _names(output: bytes) -> list[str]:
@@ -154,6 +175,7 @@ def _git(
 ) -> subprocess.CompletedProcess[bytes]:
     # A hook sets GIT_DIR and the like: they would point at another tree.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment["LC_ALL"] = "C"  # its warnings are read
     command = ["git", "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False)
@@ -177,16 +199,28 @@ def _git(
 
 def _walk(tree: Path) -> list[str]:
     found = []
-    for path, folders, files in os.walk(tree):
+
+    def refuse(error: OSError) -> None:
+        _refuse_closed(tree, os.path.relpath(error.filename, tree))
+
+    for path, folders, files in os.walk(tree, onerror=refuse):
         here = Path(path)
         folders[:] = [
             name
             for name in folders
-            if not _matches(name, UNTRACKED_NEVER) and not (here / name / "pyvenv.cfg").exists()
+            if not _matches(name, UNTRACKED_NEVER) and not _is_virtual(here / name)
         ]
         links = [name for name in folders if (here / name).is_symlink()]
         found += [str((here / name).relative_to(tree)) for name in (*files, *links)]
     return found
+
+
+def _is_virtual(folder: Path) -> bool:
+    """Whether it is a virtual environment, whatever its name."""
+    try:
+        return (folder / "pyvenv.cfg").exists()
+    except PermissionError:
+        return False  # nor can it be read: that is refused
 
 
 # --- copying ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,54 @@ def test_a_kept_copy_can_be_deleted_by_us_and_by_anybody(tree: Path, kept: Path)
     remove(keep(tree, kept))
     assert list(kept.iterdir()) == []
     shutil.rmtree(keep(tree, kept))
+
+
+_LIST = """
+import sys
+from pathlib import Path
+from backendctl.errors import BackendctlError
+from backendctl.platforms.local.packaging import listed
+try:
+    print(listed(Path(sys.argv[1]))[0])
+except BackendctlError as error:
+    print(error.code, error.message, error.state)
+"""
+
+
+def listed_without_privileges(tree: Path) -> str:
+    """What `listed` says to a user whom modes of files keep out; root's own do not, otherwise."""
+    mere = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    prefix = mere if os.geteuid() == 0 else ()
+    if prefix and shutil.which(prefix[0]) is None:
+        pytest.skip("root cannot give up its privileges here")
+    command = [*prefix, sys.executable, "-c", _LIST, str(tree)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("in_git", [False, True])
+def test_a_folder_that_may_not_be_read_is_named_unless_it_is_ignored(
+    tree: Path, in_git: bool
+) -> None:
+    if in_git:
+        git(tree, "init", "-q")
+        (tree / ".gitignore").write_text("/data\n")
+        git(tree, "add", ".gitignore")
+    closed = [tree / name for name in ("node_modules", "pkg/größe", *(["data"] if in_git else []))]
+    for folder in closed:
+        folder.mkdir()
+        (folder / "file").touch()
+        folder.chmod(0)
+    try:
+        refused = listed_without_privileges(tree)
+        (tree / "pkg" / "größe").chmod(0o700)
+        shutil.rmtree(tree / "pkg" / "größe")
+        found = listed_without_privileges(tree)
+    finally:
+        for folder in closed:
+            if folder.exists():
+                folder.chmod(0o700)
+    assert refused.startswith("platform.permission")
+    assert str(tree / "pkg" / "größe") in refused
+    assert "no release was made" in refused
+    assert "app.py" in found
+    assert "node_modules" not in found
