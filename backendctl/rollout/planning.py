@@ -12,7 +12,7 @@ from backendctl.rollout.observe import own_p99
 from backendctl.rollout.states import Kind, RolloutPlan
 from backendctl.rollout.verdict import Forecast, Limits, Reference, forecast, plan_for
 from backendctl.rollout.verdict import Plan as VerdictPlan
-from backendctl.rollout.verdict.parameters import ERRORS
+from backendctl.rollout.verdict.parameters import ERRORS, SHARE_TOLERANCE
 from backendctl.spec.model import OnInconclusive, Spec
 
 BLOCKS_PER_STEP = 6
@@ -126,6 +126,8 @@ def _verdict(spec: Spec, baseline: Baseline, stable: int | None) -> VerdictPlan:
         warm_up=rollout.warm_up,
         step_time=rollout.step_time,
         deadline=max(rollout.deadline, rollout.warm_up + rollout.step_time),
+        # Sessions, not requests, are spread by weight then.
+        share_tolerance=0.0 if rollout.sticky != "none" else SHARE_TOLERANCE,
     )
 
 

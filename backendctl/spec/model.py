@@ -330,6 +330,9 @@ class Rollout(_Part):
     approvals: tuple[Share, ...] = Field(default=(), examples=[[100]])
     """Percentages of traffic that a release gets only after `backendctl rollout approve`; 100 is
     all of it. The rollout waits at most as long as `hold` says."""
+    sticky: Literal["none", "cookie"] = "none"
+    """`cookie`: a browser stays with the release that answered it first, by a cookie the gateway
+    sets, and moves to the candidate at most once. Clients without cookies are spread as ever."""
     windows: tuple[WindowText, ...] = Field(
         default=(), examples=[["Mon-Thu 09:00-16:00 Europe/Berlin"]]
     )

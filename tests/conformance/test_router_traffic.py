@@ -1,5 +1,7 @@
 """The gateway under real traffic. What a user of the service sees is what counts."""
 
+import http.client
+import http.cookies
 import json
 import socket
 from collections import Counter
@@ -9,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import PREVIEW_HEADER, Routes
+from backendctl.platforms.base import PREVIEW_COOKIE, PREVIEW_HEADER, Routes
 from backendctl.platforms.local import router as router_module
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin
 from backendctl.platforms.local.gateway import GatewayFiles
+from backendctl.platforms.local.router import EnvoyRouter
 from tests.local_servers import OpenLoop, Stand, eventually, stand
 
 
@@ -130,8 +133,8 @@ def test_a_refused_configuration_leaves_the_former_one_served_and_on_file(
     before = file.read_bytes()
     sound = router_module.route_table
 
-    def broken(routes: Routes | None, version: str) -> dict[str, object]:
-        table = sound(routes, version)
+    def broken(routes: Routes | None, version: str, *, sticky: bool) -> dict[str, object]:
+        table = sound(routes, version, sticky=sticky)
         table["resources"][0]["virtual_hosts"][0]["domains"] = []
         return table
 
@@ -223,3 +226,44 @@ def test_the_admin_interface_is_on_a_private_socket_only(serving: Stand, tmp_pat
     }
     assert listening == {("127.0.0.1", serving.port)}
     assert serving.layout.admin_socket.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_tester_s_browser_sees_the_candidate_by_a_cookie(serving: Stand) -> None:
+    serving.up(2)
+    serving.router.apply(Routes({1: 100}, preview=2))
+    cookie = {"cookie": f"theme=dark; {PREVIEW_COOKIE}=1"}
+    assert serving.get("/keep", cookie)[1].startswith(b"r2")
+    assert serving.get("/keep", {"cookie": f"no-{PREVIEW_COOKIE}=1"})[1].startswith(b"r1")
+
+
+def test_a_sticky_session_keeps_its_release_and_moves_to_the_candidate_at_most_once(
+    serving: Stand,
+) -> None:
+    serving.up(2)
+    router = EnvoyRouter(serving.layout, serving.at.__getitem__, sticky=True)
+    sessions = [http.cookies.SimpleCookie() for _ in range(60)]
+    seen: list[list[str]] = [[] for _ in sessions]
+    for weight in (20, 50, 100):
+        router.apply(Routes({1: 100 - weight, 2: weight}))
+        for _ in range(3):
+            for session, releases in zip(sessions, seen, strict=True):
+                releases.append(_visit(serving.port, session))
+    for releases in seen:
+        assert releases == sorted(releases), "nobody went back from the candidate"
+        assert all(len(set(releases[i : i + 3])) == 1 for i in (0, 3, 6)), "one weight, one release"
+    first = [releases[0] for releases in seen]
+    assert {"r1", "r2"} == set(first), "sessions are spread by weight"
+
+
+def _visit(port: int, session: "http.cookies.SimpleCookie") -> str:
+    """One request of a browser; returns the release that answered."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        sent = "; ".join(f"{name}={each.value}" for name, each in session.items())
+        connection.request("GET", "/keep", headers={"cookie": sent} if sent else {})
+        answer = connection.getresponse()
+        for value in answer.headers.get_all("set-cookie") or ():
+            session.load(value)
+        return answer.read().decode()[:2]
+    finally:
+        connection.close()

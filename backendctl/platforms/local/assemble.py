@@ -26,7 +26,7 @@ def open_local(project: Path, spec: Spec, environment: Environment) -> Platform:
     runtime = LocalRuntime(
         layout, supervisor, Ports(layout), store, secrets, foundation.bindings, spec.service
     )
-    router = EnvoyRouter(layout, runtime.endpoints)
+    router = EnvoyRouter(layout, runtime.endpoints, sticky=spec.rollout.sticky == "cookie")
     return Platform(
         name=environment.name,
         foundation=foundation,

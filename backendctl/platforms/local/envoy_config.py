@@ -314,10 +314,7 @@ def _entries(routes: Routes, sticky: bool) -> list[dict[str, Any]]:
         for arm in arms_of(routes)
         if not arm.preview
     ]
-    split: dict[str, Any] = {"weighted_clusters": {"clusters": weighted}}
-    if sticky:
-        split["weighted_clusters"]["use_hash_policy"] = True
-        split["hash_policy"] = [{"cookie": _SESSION}]
+    split = {"weighted_clusters": {"clusters": weighted}}
     entries = []
     if routes.preview is not None:
         target = {"cluster": Arm(routes.preview, preview=True).cluster}
@@ -325,15 +322,11 @@ def _entries(routes: Routes, sticky: bool) -> list[dict[str, Any]]:
             entries += _by_method(target, [wish], None)
     if not routes.weights:  # a first release, before any user's request may reach it
         return [*entries, _no_release()]
+    if sticky:
+        entries += _by_session(weighted, routes.fallback)
     return entries + _by_method(split, [], routes.fallback)
 
 
-_SESSION = {
-    "name": _STICKY_COOKIE,
-    "ttl": "0s",  # until the browser is closed
-    "path": "/",
-    "attributes": [{"name": "HttpOnly"}, {"name": "SameSite", "value": "Lax"}],
-}
 _PREVIEW_WISHES = (
     {"name": PREVIEW_HEADER, "present_match": True},
     {
@@ -341,6 +334,40 @@ _PREVIEW_WISHES = (
         "string_match": {"safe_regex": {"regex": rf"(?:.*;)?\s*{PREVIEW_COOKIE}=.*"}},
     },
 )
+
+
+def _by_session(weighted: Sequence[Any], fallback: int | None) -> list[dict[str, Any]]:
+    """Routes that pick the arm by a session's name.
+
+    Envoy makes hash cookies only where it also balances by hash, so the name is the identifier of
+    the session's first request, which Envoy sets before it routes: that request is routed by the
+    header, and the answer sets a cookie of the same value, which hashes the same.
+    """
+
+    def split(by: dict[str, Any]) -> dict[str, Any]:
+        weights = {"clusters": list(weighted), "use_hash_policy": True}
+        return {"weighted_clusters": weights, "hash_policy": [by]}
+
+    known = _by_method(split({"cookie": {"name": _STICKY_COOKIE}}), [_IN_SESSION], fallback)
+    fresh = _by_method(split({"header": {"header_name": _REQUEST_ID}}), [_IDENTIFIED], fallback)
+    return known + [{**route, "response_headers_to_add": [_BEGIN_SESSION]} for route in fresh]
+
+
+_REQUEST_ID = "x-request-id"
+_NAME = "[A-Za-z0-9-]+"
+"""A request's identifier may be the client's own; what could end a cookie's value is no name."""
+_IN_SESSION = {
+    "name": "cookie",
+    "string_match": {"safe_regex": {"regex": rf"(?:.*;)?\s*{_STICKY_COOKIE}={_NAME}(?:;.*)?"}},
+}
+_IDENTIFIED = {"name": _REQUEST_ID, "string_match": {"safe_regex": {"regex": _NAME}}}
+_BEGIN_SESSION = {
+    "header": {
+        "key": "set-cookie",
+        "value": f"{_STICKY_COOKIE}=%REQ({_REQUEST_ID})%; Path=/; HttpOnly; SameSite=Lax",
+    },
+    "append_action": "APPEND_IF_EXISTS_OR_ADD",
+}
 
 
 def _by_method(

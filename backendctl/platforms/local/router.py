@@ -48,8 +48,11 @@ class EnvoyRouter:
         layout: Layout,
         endpoints: Callable[[int], Endpoints],
         clock: Clock | None = None,
+        *,
+        sticky: bool = False,
     ) -> None:
-        """`endpoints` says where a running release listens."""
+        """`endpoints` says where a running release listens; `sticky` as `route_table` has it."""
+        self._sticky = sticky
         self._files = GatewayFiles(layout)
         self._ports = Ports(layout)
         self._admin = EnvoyAdmin(layout.admin_socket)
@@ -179,7 +182,7 @@ class EnvoyRouter:
 
     def _serve_routes(self, routes: Routes) -> None:
         former = self._load(self._files.routes)
-        body = route_table(routes, _next_version(former))
+        body = route_table(routes, _next_version(former), sticky=self._sticky)
         if body["resources"] == former["resources"]:
             body = former
         self._serve(self._files.routes, former, body, self._admin.routes_version)

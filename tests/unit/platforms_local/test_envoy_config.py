@@ -88,10 +88,11 @@ def test_no_routes_means_that_the_gateway_answers_itself() -> None:
         assert routes_served(table_of(nothing)) is None
 
 
-def test_the_preview_route_comes_first_and_only_for_its_header() -> None:
+def test_the_preview_routes_come_first_and_only_for_their_header_or_cookie() -> None:
     entries = table_of(Routes({1: 100}, preview=2))["virtual_hosts"][0]["routes"]
     names = [[header["name"] for header in entry["match"]["headers"]] for entry in entries]
-    assert names == [[PREVIEW_HEADER, ":method"], [PREVIEW_HEADER], [":method"], []]
+    header, cookie = [PREVIEW_HEADER], ["cookie"]
+    assert names == [[*header, ":method"], header, [*cookie, ":method"], cookie, [":method"], []]
 
 
 def test_only_reading_requests_are_repeated_after_they_were_cut() -> None:
