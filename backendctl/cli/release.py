@@ -17,27 +17,32 @@ if TYPE_CHECKING:
         "backendctl deploy --strategy blue-green --bake 1m",
         "backendctl deploy --traffic 100/s      # local: nobody else uses it",
         "backendctl deploy --unjudged 'nobody uses it yet' --yes",
+        "backendctl deploy --supersede --reason 'hotfix'   # undo the one in flight first",
         "backendctl deploy --env staging --output json",
     )
 )
 def deploy(
     session: Session,
     strategy: Annotated[
-        str | None, typer.Option(help="canary or blue-green, if not as backend.toml says.")
+        str | None, typer.Option(metavar="canary|blue-green", help="If not as backend.toml says.")
     ] = None,
     warm_up: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Discarded after each shift.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Not judged for this long after each step."),
     ] = None,
     step_time: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="The least time at each step.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Judged for at least this long at each step."),
     ] = None,
     bake: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Watched at 100 %, the old release kept warm."),
+        typer.Option(
+            metavar="DURATION", help="Watched at 100 % for this long, the old release kept ready."
+        ),
     ] = None,
     traffic: Annotated[
         str | None,
-        typer.Option(metavar="RATE", help="On local: send synthetic reads meanwhile."),
+        typer.Option(metavar="RATE", help="On local: send made-up reads meanwhile, such as 100/s."),
     ] = None,
     unjudged: Annotated[
         str | None,
@@ -45,20 +50,35 @@ def deploy(
             metavar="REASON", help="Promote without a verdict; recorded with who and why."
         ),
     ] = None,
-    note: Annotated[str, typer.Option(help="Kept with the release.")] = "",
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="Undo the rollout in flight first; asks, recorded.")
+    ] = False,
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason", "-m", metavar="TEXT", help="Why to supersede; kept in its history."
+        ),
+    ] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the release.")] = "",
 ) -> Answer:
     """Release the working tree, by canary or blue-green.
 
-    A canary is judged step by step; a blue-green switch while it bakes.
+    A canary gets a small share of the requests first, and more as it is judged well; blue-green
+    moves all at once and judges afterwards, while the old release is kept ready (the bake).
 
-    Prints first how long judging takes at the present traffic, and refuses if that is never.
+    Prints first how long judging takes at the present traffic, and refuses if that is never; then
+    no release is recorded. While another rollout is in flight or held it is refused (exit 6),
+    unless --supersede undoes that one first.
+
     Exit status: 0 only when the new release serves; 1 rolled back, 3 held for a person.
     `backendctl rollout explain` says why.
     """
+    from dataclasses import replace
+
     from backendctl.cli.quantities import duration, rate
-    from backendctl.cli.rollout import answer_of
-    from backendctl.cli.rollout_events import teller
-    from backendctl.workflows.deploy import Changes
+    from backendctl.cli.rollout_answer import answer_of
+    from backendctl.cli.rollout_live import live_view
+    from backendctl.workflows.deploy import Changes, check_deploy
     from backendctl.workflows.deploy import deploy as run
 
     changes = Changes(
@@ -70,11 +90,24 @@ def deploy(
         unjudged=unjudged,
         note=note,
     )
+    opened = session.open(changes=True)
+    in_the_way = check_deploy(opened, supersede=supersede)
+    if in_the_way is not None:
+        changes = replace(changes, supersede=_asked_to_supersede(session, in_the_way, reason))
     if unjudged is not None:
         session.confirm("The release will be promoted without a verdict. Go on?")
-    opened = session.open(changes=True)
-    outcome = run(opened, changes, session, teller(session))
+    with live_view(session) as tell:
+        outcome = run(opened, changes, session, tell)
     return answer_of(session, opened.environment.name, outcome, outcome.error())
+
+
+def _asked_to_supersede(session: Session, rollout: str, reason: str) -> str:
+    from backendctl.cli.rollout_answer import asked_reason
+
+    again = "backendctl deploy --supersede --reason WHY --yes"
+    reason = asked_reason(session, reason, f"superseding rollout {rollout}", again)
+    session.confirm(f"This undoes rollout {rollout} before it deploys. Go on?")
+    return reason
 
 
 @command(examples=("backendctl rollback", "backendctl rollback 3 --reason 'prices wrong'"))
@@ -83,7 +116,7 @@ def rollback(
     release: Annotated[
         int | None, typer.Argument(help="Its number; the one that served before, if none.")
     ] = None,
-    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept in the history.")] = "",
 ) -> Answer:
     """Go back to an earlier release, in about a second.
 
@@ -92,12 +125,14 @@ def rollback(
     Within the bake this only moves traffic. The database's schema stays as it is; a release that
     does not work with it is refused.
     """
-    from backendctl.cli.rollout import answer_of
-    from backendctl.cli.rollout_events import teller
+    from backendctl.cli.rollout_answer import answer_of
+    from backendctl.cli.rollout_live import live_view
+    from backendctl.workflows import rollouts
     from backendctl.workflows.deploy import rollback as run
 
     opened = session.open(changes=True)
-    outcome = run(opened, release, reason, teller(session))
+    with live_view(session, rollouts.past_events(opened.platform)) as tell:
+        outcome = run(opened, release, reason, tell)
     return answer_of(session, opened.environment.name, outcome, outcome.error())
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from backendctl.cli.contract import Answer, Session, command, group, register
-from backendctl.errors import BackendctlError, Exit
+from backendctl.cli.rollout_answer import answer_of, answer_of_past, asked_reason
+from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
 
     from backendctl.rollout.explain import Explanation, Line
     from backendctl.rollout.history import Summary
-    from backendctl.rollout.outcome import Outcome
     from backendctl.workflows.environment import Opened
     from backendctl.workflows.rollouts import Status
 
 app = group("Watch, steer, recover and explain rollouts.")
 
-Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept in the journal.")]
-Identifier = Annotated[str | None, typer.Argument(metavar="[ID]", help="As `history` lists it.")]
+Reason = Annotated[
+    str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; kept in the rollout's history.")
+]
+Identifier = Annotated[
+    str | None,
+    typer.Argument(metavar="ID", help="A number of `rollout history`; the newest if none."),
+]
 
 
 # --- looking ----------------------------------------------------------------------------------
@@ -29,7 +34,7 @@ Identifier = Annotated[str | None, typer.Argument(metavar="[ID]", help="As `hist
 
 @command(examples=("backendctl rollout status", "backendctl rollout status --output json"))
 def status(session: Session) -> Answer:
-    """Show who serves, what the rollout in flight is doing, and what to type next."""
+    """Show who serves, what is under way and what to type next."""
     from dataclasses import replace
 
     from backendctl.workflows import rollouts
@@ -55,6 +60,7 @@ def _status_data(opened: "Opened", found: "Status") -> dict[str, Any]:
         "driver": to_json(found.driver) if found.driver_lives else None,
         "judgement": to_json(state.judgement) if state and state.judgement else None,
         "hold": to_json(state.hold) if state and state.hold else None,
+        "pause": to_json(state.pause) if state and state.pause else None,
         "releases": {str(n): to_json(each) for n, each in found.releases.items()},
         "next": list(found.next),
     }
@@ -90,31 +96,40 @@ def _status_lines(environment: str, found: "Status") -> "Iterable[str]":
 
 @command(examples=("backendctl rollout watch", "backendctl rollout watch 0007 --output jsonl"))
 def watch(session: Session, rollout: Identifier = None) -> Answer:
-    """Follow a rollout from its beginning to its end or hold; Ctrl-C only stops watching.
+    """Follow a rollout until it ends or is held.
 
-    Exits like the deploy itself: 0 promoted, 1 undone, 3 held.
+    Ctrl-C only stops the watching. One that has ended is shown as it was. Exits like the deploy
+    itself: 0 promoted, 1 undone, 3 held.
     """
+    from dataclasses import replace
+
     from backendctl.cli.rollout_live import live_view
     from backendctl.workflows import rollouts
 
     opened = session.open(changes=False)
+    where = opened.environment.name
+    found = rollouts.find(opened.platform, rollout)
     with live_view(session) as tell:
-        for event in rollouts.watch(opened.platform, rollout):
-            rollout = event.rollout
+        for event in rollouts.watch(opened.platform, found.rollout):
             tell(event)
             if not session.heard:  # as with Ctrl-C; 0 would say that it was promoted
                 raise KeyboardInterrupt
-    outcome = rollouts.outcome(opened.platform, rollout)
-    return answer_of(session, opened.environment.name, outcome, outcome.error())
+    outcome = rollouts.outcome(opened.platform, found.rollout)
+    if found.ended is not None:
+        return answer_of_past(session, where, outcome)
+    outcome = replace(outcome, ended=None)  # it ended while we looked
+    return answer_of(session, where, outcome, outcome.error())
 
 
 @command(name="history", examples=("backendctl rollout history", "backendctl rollout history 7"))
 def history(
     session: Session,
     rollout: Identifier = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many to list.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="COUNT", min=1, help="How many to list.")
+    ] = 20,
 ) -> Answer:
-    """List the rollouts, newest first; with an ID, every decision of that one."""
+    """List the rollouts, newest first; with an ID, its decisions."""
     from itertools import islice
 
     from backendctl.rollout.verdict import to_json
@@ -145,9 +160,13 @@ def _show_history(console: "Console", where: str, listed: "list[Summary]") -> No
         over = "the first" if each.stable is None else f"over {each.stable}"
         line = f"{each.rollout}  {_time(each.began)}  {result:<9} {each.kind}, release "
         console.print(f"{line}{each.candidate} {over}, by {each.begun_by}", markup=False)
-        why = f"promoted on {each.override}'s word" if each.override else each.why
-        if why:
-            console.print(f"      {why}", markup=False)
+        if each.override:
+            console.print(
+                f"      {each.override} skipped its judgement: {each.override_reason}",
+                markup=False,
+            )
+        if each.why:
+            console.print(f"      {each.why}", markup=False)
 
 
 def _show_timeline(console: "Console", found: "Explanation") -> None:
@@ -163,7 +182,7 @@ def _timeline_text(line: "Line") -> str:
 
 @command(examples=("backendctl rollout explain", "backendctl rollout explain 0007"))
 def explain(session: Session, rollout: Identifier = None) -> Answer:
-    """Say in plain words why a rollout was promoted, undone or held, and what to do next."""
+    """Say why a rollout was promoted, undone or held."""
     from backendctl.rollout.verdict import to_json
     from backendctl.workflows import rollouts
 
@@ -193,21 +212,15 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
 
 
 def _number_lines(numbers: Any) -> "Iterable[str]":
+    from backendctl.rollout.wording import metric_in_words
+
     yield (
         f"  evidence against it {numbers['evidence']:.3g} (undone at {numbers['evidence_limit']:g})"
         f", at {numbers['percent']} %, {numbers['candidate_requests']:,} candidate and "
         f"{numbers['stable_requests']:,} stable requests"
     )
     for name, each in numbers["metrics"].items():
-        limit = "" if each["limit"] is None else f", limit {_rate(each['limit'])}"
-        yield (
-            f"  {name}: candidate {_rate(each['candidate_rate'])}, "
-            f"stable {_rate(each['stable_rate'])}{limit}"
-        )
-
-
-def _rate(rate: float | None) -> str:
-    return "unknown" if rate is None else f"{100 * rate:.3g} %"
+        yield f"  {metric_in_words(name, each)}"
 
 
 # --- speaking ---------------------------------------------------------------------------------
@@ -220,82 +233,75 @@ def pause(session: Session, reason: Reason = "") -> Answer:
     The candidate is still watched: if it fails, stable is restored. A pause has a deadline
     (`rollout.hold` in backend.toml), after which the rollout is undone.
     """
-    return _speak(session, "pause", reason or "no reason given")
+    return _speak(session, session.open(changes=True), "pause", reason)
 
 
 @command(examples=("backendctl rollout resume",))
 def resume(session: Session, reason: Reason = "") -> Answer:
-    """End a pause or hold: the rollout goes on where it stood, and is judged again."""
-    return _speak(session, "resume", reason or "no reason given")
+    """End a pause or hold; the rollout goes on and is judged again."""
+    return _speak(session, session.open(changes=True), "resume", reason)
 
 
-@command(examples=("backendctl rollout promote --reason 'hotfix, checked by hand'",))
-def promote(session: Session, reason: Reason = "") -> Answer:
-    """Give the candidate all requests without waiting for the verdict.
+@command(
+    examples=(
+        "backendctl rollout promote   # one that has passed and was paused",
+        "backendctl rollout promote --skip-judgement --reason 'hotfix, checked by hand'",
+    )
+)
+def promote(
+    session: Session,
+    skip_judgement: Annotated[
+        bool,
+        typer.Option("--skip-judgement", help="Also without a verdict; recorded with who and why."),
+    ] = False,
+    reason: Reason = "",
+) -> Answer:
+    """Give the candidate all requests.
 
-    It still has to be ready and to bake; your name and reason are recorded.
+    A rollout that has not passed its judgement is promoted only with --skip-judgement: the
+    candidate still has to be ready and to bake, and your name and reason are recorded, and told by
+    `history` and `explain`.
     """
-    reason = _asked_reason(session, reason)
-    session.confirm("This promotes the candidate without a verdict. Go on?")
-    return _speak(session, "promote", reason)
+    from backendctl.workflows import rollouts
+
+    opened = session.open(changes=True)
+    rollouts.check_command(opened.platform, "promote", skip_judgement=skip_judgement)
+    if skip_judgement:
+        again = "backendctl rollout promote --skip-judgement --reason WHY --yes"
+        reason = asked_reason(session, reason, "promoting without a verdict", again)
+        session.confirm("This promotes the candidate without a verdict. Go on?")
+    return _speak(session, opened, "promote", reason, skip_judgement=skip_judgement)
 
 
 @command(examples=("backendctl rollout abort --reason 'wrong branch'",))
 def abort(session: Session, reason: Reason = "") -> Answer:
-    """Restore stable: its weights first, then the candidate is drained and stopped."""
-    return _speak(session, "abort", reason or "no reason given")
+    """Restore stable: weights first, then the candidate is stopped."""
+    return _speak(session, session.open(changes=True), "abort", reason)
 
 
 def _speak(
-    session: Session, verb: Literal["pause", "resume", "promote", "abort"], reason: str
+    session: Session,
+    opened: "Opened",
+    verb: Literal["pause", "resume", "promote", "abort"],
+    reason: str,
+    *,
+    skip_judgement: bool = False,
 ) -> Answer:
-    from backendctl.cli.rollout_events import teller
+    from backendctl.cli.rollout_live import live_view
     from backendctl.workflows import rollouts
     from backendctl.workflows.identity import person
 
-    opened = session.open(changes=True)
-    outcome = rollouts.post_command(
-        opened.platform, verb, teller(session), by=person(), reason=reason
-    )
+    with live_view(session, rollouts.past_events(opened.platform)) as tell:
+        outcome = rollouts.post_command(
+            opened.platform,
+            verb,
+            tell,
+            by=person(),
+            reason=reason or "no reason given",
+            skip_judgement=skip_judgement,
+        )
     paused = verb == "pause" and outcome.result in ("held", "running")
     return answer_of(session, opened.environment.name, outcome, None if paused else outcome.error())
-
-
-def answer_of(
-    session: Session, environment: str, outcome: "Outcome", error: BackendctlError | None
-) -> Answer:
-    """The answer of any command that ran, undid or spoke to a rollout."""
-    said = {
-        "promoted": f"release {outcome.candidate} serves",
-        "restored": f"release {outcome.candidate} was undone; "
-        + ("no release serves" if outcome.stable is None else f"release {outcome.stable} serves"),
-        "held": "the rollout is held; its weights stay as they are",
-        "running": "the rollout goes on",
-    }[outcome.result]
-    why = outcome.reason if error is None else ""  # else the error says it
-    text = f"{environment}: {said}" + (f": {why}" if why else "")
-    lines = [text, *(f"note: {note}" for note in outcome.notes)]
-    if error is None:
-        lines += [f"next: {line}" for line in session.completed(outcome.next)]
-    return Answer(
-        data={"environment": environment, **outcome.data()},
-        text="\n".join(lines),
-        exit=Exit.OK if error is None else error.exit,
-        error=error,
-    )
-
-
-def _asked_reason(session: Session, reason: str) -> str:
-    if not reason and session.interactive:
-        reason = typer.prompt("Why", err=True)
-    if not reason.strip():
-        raise BackendctlError(
-            "usage.confirmation",
-            "promoting without a verdict needs a reason",
-            state="nothing was changed",
-            next=("backendctl rollout promote --reason WHY --yes",),
-        )
-    return reason
 
 
 # --- recovery ---------------------------------------------------------------------------------
@@ -318,33 +324,31 @@ def recover(
     ] = False,
     reason: Reason = "",
 ) -> Answer:
-    """Finish or undo what a dead process left, and stop what belongs to nothing.
+    """Finish or undo what a dead process left behind.
 
-    A rollout that was past its bake is finished; one that is held is left to you; any other is
-    undone, since nobody watched the candidate. A living driver is not disturbed unless you say
-    --take-over; its later writes are then refused.
+    What belongs to no release is stopped. A rollout that was past its bake is finished; one that is
+    held is left to you; any other is undone, since nobody watched the candidate. A living driver is
+    not disturbed unless you say --take-over; its later writes are then refused.
     """
-    from backendctl.cli.rollout_events import teller
+    from backendctl.cli.rollout_live import live_view
     from backendctl.workflows import rollouts
     from backendctl.workflows.identity import person
 
     if promote and abort:
         raise BackendctlError("usage", "--promote and --abort exclude each other")
+    opened = session.open(changes=True)
+    rollouts.check_recover(opened.platform, person(), promote=promote, take_over=take_over)
     if promote:
-        reason = _asked_reason(session, reason)
+        again = "backendctl rollout recover --promote --reason WHY --yes"
+        reason = asked_reason(session, reason, "promoting without a verdict", again)
         session.confirm("This promotes the candidate without a verdict. Go on?")
     if take_over:
         session.confirm("The present driver, if it lives, will be shut out. Go on?")
     wish: Literal["abort", "promote"] | None = "promote" if promote else "abort" if abort else None
-    opened = session.open(changes=True)
-    done = rollouts.recover(
-        opened.platform,
-        teller(session),
-        by=person(),
-        wish=wish,
-        reason=reason,
-        take_over=take_over,
-    )
+    with live_view(session, rollouts.past_events(opened.platform)) as tell:
+        done = rollouts.recover(
+            opened.platform, tell, by=person(), wish=wish, reason=reason, take_over=take_over
+        )
     where = opened.environment.name
     if done.outcome is None:
         answer = Answer(data={"environment": where, "rollout": None}, text=_nothing(where))

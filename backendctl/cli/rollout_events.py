@@ -1,29 +1,73 @@
 """A rollout's events as lines for a person and as JSON lines for a program."""
 
 import re
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from backendctl.cli.contract import Output, Session
+from backendctl.cli.rollout_standing import ArmCount, Standing
 
 if TYPE_CHECKING:
-    from backendctl.rollout.events import BlockObserved, Event
+    from backendctl.rollout.events import Event
     from backendctl.rollout.states import RolloutPlan
-    from backendctl.rollout.verdict import ArmBlock
+
+EVERY = 10.0
+"""Seconds between two lines that only say how the numbers stand."""
+WIDTH = 99
+"""Longest line: logs of CI are read in narrow windows."""
 
 
-def teller(session: Session) -> "Callable[[Event], None]":
-    """Tells a session each event in the form that was asked for."""
-    words = Words()
+def teller(session: Session, past: "Iterable[Event]" = ()) -> "Callable[[Event], None]":
+    """Tells a session each event in the form that was asked for; those of `past` are known."""
+    lines = Lines()
+    for event in past:
+        lines.of(event)
 
     def tell(event: "Event") -> None:
         if session.output is Output.JSONL:
             session.emit(event_name(event), event_data(event))
             return
-        for text in words.lines_of(event):
+        for text in lines.of(event):
             session.line(text)
 
     return tell
+
+
+class Lines:
+    """Events as short lines: each change at once, the numbers now and then."""
+
+    def __init__(self) -> None:
+        self._words = Words()
+        self._standing = Standing()
+        self._told = 0.0
+        """When the last line was."""
+
+    def of(self, event: "Event") -> list[str]:
+        """Lines to tell just now."""
+        from backendctl.rollout.events import BlockObserved
+
+        self._standing.take(event)
+        if not isinstance(event, BlockObserved):
+            said = self._words.lines_of(event)
+            self._told = event.at if said else self._told
+            return [line for text in said for line in wrapped(text)]
+        if event.at - self._told < EVERY:
+            return []
+        self._told = event.at
+        return [standing_in_words(self._standing, event.candidate_share, event.at)]
+
+
+def wrapped(text: str) -> list[str]:
+    """The text in lines that are not too long, those after the first indented further."""
+    indent = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def event_name(event: "Event") -> str:
@@ -84,8 +128,6 @@ class Words:
                 return [f"  {event.words}"]
             case e.Shifted():
                 return [f"  traffic: {weights_in_words(event.weights)}"]
-            case e.BlockObserved():
-                return [f"    {block_in_words(event)}"]
             case e.Judged() if event.judgement.decision != "continue":
                 return [f"  verdict: {event.judgement.decision}: {event.judgement.reason}"]
             case e.IntentEnded(ok=False):
@@ -115,25 +157,39 @@ def plan_in_words(plan: "RolloutPlan") -> str:
     return text
 
 
-def block_in_words(event: "BlockObserved") -> str:
-    """Both arms' numbers of one block and the evidence since."""
-    block = event.block
-    parts = [f"{event.candidate_share:3d} %", f"candidate {_arm(block.candidate)}"]
-    if event.candidate_share < 100:
-        parts.append(f"stable {_arm(block.stable)}")
-    if event.problem:
-        parts.append(f"not whole: {event.problem}")
-    elif event.judgement is not None and "evidence" in event.judgement.numbers:
-        numbers = event.judgement.numbers
-        parts.append(f"evidence {numbers['evidence']:.3g} of {numbers['evidence_limit']:g}")
-        needed = numbers.get("requests_needed")
-        if needed:
-            parts.append(f"about {needed:,} more requests to a pass")
-    return " | ".join(parts)
+def standing_in_words(standing: Standing, share: int, at: float) -> str:
+    """Both arms' numbers since the last shift and the evidence, in one short line."""
+    parts = [f"    {share} %: candidate {_arm(standing.candidate)}"]
+    if share < 100:
+        parts.append(f"stable {_arm(standing.stable)}")
+    if standing.problem:
+        parts.append(f"not whole: {standing.problem}")
+    elif standing.against is not None:
+        evidence, limit = standing.against
+        parts.append(f"against it {evidence:.2g} of {limit:g}")
+        if standing.weakest is not None:
+            parts.append("for it {1:.2g} of {2:g}".format(*standing.weakest))
+    left = left_in_words(standing, at)
+    line = ", ".join(parts)
+    if left and len(line) + len(left) + 2 <= WIDTH:
+        line = f"{line}, {left}"
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
-def _arm(arm: "ArmBlock | None") -> str:
-    if arm is None:
+def _arm(arm: ArmCount) -> str:
+    if not arm.measured or arm.rps is None:
         return "unmeasured"
-    slow = max(arm.slow.values(), default=0)
-    return f"{arm.requests} requests, {arm.errors} errors, {slow} slow"
+    return f"{arm.rps:.0f}/s {arm.errors} err"
+
+
+def left_in_words(standing: Standing, at: float) -> str:
+    """About how long the present stage still takes, rounded so that it can be read."""
+    from backendctl.rollout.wording import duration
+
+    seconds = standing.seconds_left(at)
+    if seconds is None:
+        return ""
+    if seconds < 1.0:
+        return "about to be decided"
+    unit = 60.0 if seconds >= 300.0 else 5.0 if seconds >= 20.0 else 1.0
+    return f"about {duration(-(-seconds // unit) * unit)} left"

@@ -1,92 +1,163 @@
 """A rollout drawn in place on a terminal; plain lines everywhere else."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from backendctl.cli.contract import Output, Session
-from backendctl.cli.rollout_events import Words, plan_in_words, teller
+from backendctl.cli.rollout_events import Words, left_in_words, plan_in_words, teller
+from backendctl.cli.rollout_standing import ArmCount, Standing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.live import Live
+    from rich.table import Table
 
     from backendctl.rollout.events import Event
-    from backendctl.rollout.verdict import ArmBlock, Judgement
 
-RECENT = 8
-"""Lines of what happened that stay on screen."""
+BAR = 24
+"""Characters between no evidence and the bound."""
 
 
 @contextmanager
-def live_view(session: Session) -> "Iterator[Callable[[Event], None]]":
-    """Receives events and shows them, as long as the block lasts."""
-    if session.output is not Output.TEXT or not session.console.is_terminal:
-        yield teller(session)
-        return
-    from rich.live import Live
+def live_view(
+    session: Session, past: "Iterable[Event]" = ()
+) -> "Iterator[Callable[[Event], None]]":
+    """Receives events and shows them, as long as the block lasts.
 
-    picture = Picture()
-    with Live(console=session.console, get_renderable=picture.render, refresh_per_second=4):
-        yield picture.take
+    `past`: what had happened before in the rollout; it is known, and not told again.
+    """
+    if session.output is not Output.TEXT or not session.console.is_terminal:
+        yield teller(session, past)
+        return
+    screen = _Screen(session, past)
+    try:
+        yield screen.take
+    finally:
+        screen.close()
+
+
+class _Screen:
+    """What happened as lines that stay, and below them where the rollout stands."""
+
+    def __init__(self, session: Session, past: "Iterable[Event]") -> None:
+        self._session = session
+        self._words = Words()
+        self._picture = Picture()
+        self._live: Live | None = None
+        for event in past:
+            self._words.lines_of(event)
+            self._picture.take(event)
+
+    def take(self, event: "Event") -> None:
+        from backendctl.rollout.events import BlockObserved, Ended, Held
+
+        self._picture.take(event)
+        if not isinstance(event, BlockObserved):
+            for text in self._words.lines_of(event):
+                self._session.line(text)
+        if isinstance(event, Ended | Held):
+            self.close()
+        elif self._live is None:
+            self._open()
+
+    def _open(self) -> None:
+        """Only with the first event: before it, other parts of a command have the terminal."""
+        from rich.live import Live
+
+        self._live = Live(
+            console=self._session.console,
+            get_renderable=self._picture.render,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._live.start()
+
+    def close(self) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
 
 
 class Picture:
-    """What is known of a rollout, folded from its events."""
+    """Where a rollout stands, as a table."""
 
-    def __init__(self) -> None:
-        self._title = ""
-        self._phase = ""
-        self._weights = ""
-        self._judgement: Judgement | None = None
-        self._arms = {"candidate": [0, 0], "stable": [0, 0]}
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._words = Words()
-        self._recent: deque[str] = deque(maxlen=RECENT)
+        self._standing = Standing()
 
     def take(self, event: "Event") -> None:
         """One more event."""
-        from backendctl.rollout import events as e
-        from backendctl.rollout.intents import weights_in_words
-
-        match event:
-            case e.Began():
-                self._words.lines_of(event)
-                self._title = f"Rollout {event.rollout}: {plan_in_words(event.plan)}"
-            case e.PhaseChanged():
-                self._phase = self._words.phase(event.phase) or event.phase
-            case e.Shifted():
-                self._weights = weights_in_words(event.weights)
-                self._arms = {"candidate": [0, 0], "stable": [0, 0]}
-                self._recent.extend(self._words.lines_of(event))
-            case e.BlockObserved():
-                self._add("candidate", event.block.candidate)
-                self._add("stable", event.block.stable)
-                self._judgement = event.judgement
-            case _:
-                self._recent.extend(self._words.lines_of(event))
-
-    def _add(self, name: str, arm: "ArmBlock | None") -> None:
-        if arm is not None:
-            self._arms[name][0] += arm.requests
-            self._arms[name][1] += arm.errors
+        self._words.lines_of(event)
+        self._standing.take(event)
 
     def render(self) -> "RenderableType":
         """The present picture."""
         from rich.console import Group
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for title in ("at this weight", "requests", "errors", "rate"):
-            table.add_column(title, justify="left" if title == "at this weight" else "right")
-        for name, (requests, errors) in self._arms.items():
-            rate = f"{100 * errors / requests:.2f} %" if requests else ""
-            table.add_row(name, f"{requests:,}", f"{errors:,}", rate)
-        parts: list[RenderableType] = [Text(self._title), Text(f"{self._phase}   {self._weights}")]
-        parts.append(table)
-        numbers = self._judgement.numbers if self._judgement else {}
-        if self._judgement is not None and "evidence" in numbers:
-            text = f"evidence {numbers['evidence']:.3g} of {numbers['evidence_limit']:g}; "
-            parts.append(Text(text + self._judgement.reason))
-        parts += [Text(line) for line in self._recent]
+        parts: list[RenderableType] = [Text(line) for line in self._heading()]
+        if self._standing.weights:
+            parts.append(self._arms())
+        parts += [Text(line) for line in self._evidence()]
         return Group(*parts)
+
+    def _heading(self) -> Iterable[str]:
+        standing = self._standing
+        if standing.plan is not None:
+            yield plan_in_words(standing.plan)
+        doing = self._words.phase(standing.phase) or standing.phase
+        if standing.phase == "step" and standing.plan is not None:
+            steps = standing.plan.steps
+            share = steps[standing.stage] if standing.stage < len(steps) else 100
+            doing = f"step {standing.stage + 1} of {len(steps)}: {share} % to the candidate"
+        at = self._now()
+        for_now = f"{max(0.0, at - standing.since):.0f} s" if standing.since else ""
+        left = left_in_words(standing, at)
+        yield "; ".join(part for part in (doing, for_now and f"for {for_now}", left) if part)
+
+    def _arms(self) -> "Table":
+        from rich.table import Table
+
+        standing, plan = self._standing, self._standing.plan
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for title in ("since the last shift", "weight", "req/s", "requests", "errors", "", "slow"):
+            table.add_column(title, justify="right" if title != "since the last shift" else "left")
+        arms = [("candidate", standing.candidate, plan.candidate if plan else None)]
+        if plan is None or plan.stable is not None:
+            arms.append(("stable", standing.stable, plan.stable if plan else None))
+        for name, arm, number in arms:
+            named = name if number is None else f"{name} (release {number})"
+            weight = "" if number is None else f"{standing.weights.get(number, 0)} %"
+            table.add_row(named, weight, *_cells(arm))
+        return table
+
+    def _evidence(self) -> Iterable[str]:
+        standing = self._standing
+        if standing.problem:
+            yield f"not whole: {standing.problem}"
+        if standing.against is not None:
+            value, limit = standing.against
+            yield f"evidence against it {_bar(value, limit)} {value:.3g}, undone at {limit:g}"
+        if standing.weakest is not None:
+            name, value, limit = standing.weakest
+            bar = _bar(value, limit)
+            yield f"evidence for it     {bar} {value:.3g}, good at {limit:g} ({name})"
+
+
+def _cells(arm: ArmCount) -> tuple[str, ...]:
+    if not arm.measured:
+        return "?", f"{arm.requests:,}", f"{arm.errors:,}", "", f"{arm.slow:,}"
+    rate = f"{100 * arm.errors / arm.requests:.2f} %" if arm.requests else ""
+    rps = "" if arm.rps is None else f"{arm.rps:.1f}"
+    return rps, f"{arm.requests:,}", f"{arm.errors:,}", rate, f"{arm.slow:,}"
+
+
+def _bar(value: float, limit: float) -> str:
+    """How far evidence has come from 1 (none) to its bound; it multiplies, so by its logarithm."""
+    share = math.log(value) / math.log(limit) if value > 1.0 else 0.0
+    full = min(BAR, round(BAR * share))
+    return f"[{'#' * full}{'-' * (BAR - full)}]"

@@ -21,14 +21,16 @@ Name = Annotated[str, typer.Argument(help="The environment variable the service 
     ),
 )
 def set_(session: Session, name: Name) -> Answer:
-    """Set a secret from the keyboard or standard input; never from the command line.
+    """Set a secret from the keyboard or standard input.
 
-    It takes effect with the next release: a running release keeps what it started with, and a
-    rollback brings back the version it had.
+    Never from the command line, where other users could read it. It takes effect with the next
+    release: a running release keeps what it started with, and a rollback brings back the version it
+    had.
     """
     from backendctl.workflows import secrets
 
     opened = session.open(changes=True)
+    secrets.check_name(opened, name)
     if sys.stdin.isatty():
         value = typer.prompt(f"Value of {name}", hide_input=True, err=True)
     else:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from backendctl.rollout.events import (
@@ -21,8 +20,10 @@ from backendctl.rollout.events import (
 from backendctl.rollout.history import served_after
 from backendctl.rollout.intents import in_words, weights_in_words
 from backendctl.rollout.judge import Judge
+from backendctl.rollout.observations import Command
 from backendctl.rollout.records import Record, Transition, replay
 from backendctl.rollout.states import HoldKind, Kind, Phase, Result, State
+from backendctl.rollout.wording import duration, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,22 @@ def explain(rollout: str, records: Iterable[Record], judge: Judge) -> Explanatio
         numbers=_decisive(state),
         tail=why.tail if why is not None else (),
         timeline=tuple(timeline(rollout, transitions)),
-        notes=state.notes,
+        notes=(*_skipped(transitions), *state.notes),
         next=next_commands(state),
     )
+
+
+def _skipped(transitions: Iterable[Transition]) -> Iterable[str]:
+    """What was known each time a person promoted without waiting for the verdict."""
+    for each in transitions:
+        seen, before = each.observation, each.before
+        if not isinstance(seen, Command) or seen.verb != "promote" or before is None:
+            continue
+        if each.after.override is before.override:
+            continue  # it came too late
+        judged = before.judgement
+        stood = f"it stood at {judged.decision}: {judged.reason}" if judged else "none had begun"
+        yield f"{seen.by} skipped the judgement ({seen.reason}); {stood}"
 
 
 def _decisive(state: State) -> Mapping[str, Any]:
@@ -86,17 +100,28 @@ def headline(rollout: str, state: State, seconds: float) -> str:
         name = f"Rollout {rollout} (release {plan.candidate}, the first)"
     if state.result is Result.PROMOTED:
         how = " without a verdict, on a person's word" if state.override is not None else ""
-        return f"{name} was promoted{how} after {_duration(seconds)}."
+        return f"{name} was promoted{how} after {duration(seconds)}."
     if state.result is Result.RESTORED:
-        back = f"release {plan.stable} serves" if plan.stable is not None else "no release serves"
-        return f"{name} was undone after {_duration(seconds)}; {back}."
+        back = f"back to release {plan.stable}" if plan.stable is not None else "to no release"
+        return f"{name} was undone after {duration(seconds)}: {back}."
     if state.hold is not None:
-        until = datetime.fromtimestamp(state.hold.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return (
             f"{name} is held ({state.hold.kind}) at {weights_in_words(state.weights)}; "
-            f"undone if nobody decides until {until}."
+            f"undone if nobody decides until {moment(state.hold.until)}."
         )
-    return f"{name} is in phase {state.phase} at {weights_in_words(state.weights)}."
+    text = f"{name} is in phase {state.phase} at {weights_in_words(state.weights)}."
+    if state.pause is None:
+        return text
+    return f"{text} It will pause {pausing(state)}, as {state.pause.by} asked: {state.pause.reason}"
+
+
+def pausing(state: State) -> str:
+    """When a rollout that was asked to pause will; empty if it was not asked, or has."""
+    if state.pause is None or state.ended:
+        return ""
+    if state.phase is Phase.PROMOTE:
+        return "after the shift to 100 % that is under way"
+    return "before the next shift of traffic"
 
 
 def because(state: State) -> str:
@@ -127,7 +152,7 @@ def next_commands(state: State) -> tuple[str, ...]:
     if state.hold is not None:
         return (
             "backendctl rollout resume",
-            "backendctl rollout promote --reason WHY",
+            "backendctl rollout promote --skip-judgement --reason WHY",
             "backendctl rollout abort",
         )
     if state.result is Result.RESTORED:
@@ -135,6 +160,8 @@ def next_commands(state: State) -> tuple[str, ...]:
     if state.result is Result.PROMOTED:
         back = served_after(state.plan.served, state.plan.candidate)[:-1]
         return ("backendctl rollback",) if back else ("backendctl status",)
+    if state.pause is not None:
+        return ("backendctl rollout watch", "backendctl rollout resume", "backendctl rollout abort")
     return ("backendctl rollout watch", "backendctl rollout abort")
 
 
@@ -169,9 +196,3 @@ def _line(event: Event) -> Line | None:
             return Line(at, "could not measure", problem)
         case _:
             return None
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -8,6 +8,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Store
 from backendctl.rollout.events import Event, events_of
 from backendctl.rollout.judge import Judge
+from backendctl.rollout.machine import NO_RETURN
 from backendctl.rollout.records import Record, Transition, replay
 from backendctl.rollout.states import Kind, Result, State
 
@@ -43,6 +44,7 @@ class Summary:
     why: str
     override: str
     """Who promoted it without a verdict; empty when nobody did."""
+    override_reason: str
 
 
 def serving(store: Store) -> Serving:
@@ -86,11 +88,7 @@ def summary(rollout: str, records: Sequence[Record]) -> Summary:
     ended = last.get("ended")
     phases = [record["phase"] for record in records if "phase" in record]
     why = _last(records, "hold", "why") if phases[-1] == "hold" else _last(records, "why")
-    promoters = [
-        record["saw"]["by"]
-        for record in records
-        if record["kind"] == "command" and record["saw"]["verb"] == "promote"
-    ]
+    by, reason = _override(records)
     return Summary(
         rollout=rollout,
         kind=Kind(plan["kind"]),
@@ -103,8 +101,20 @@ def summary(rollout: str, records: Sequence[Record]) -> Summary:
         phase=phases[-1],
         held=phases[-1] == "hold",
         why=why,
-        override=promoters[-1] if promoters else "",
+        override=by,
+        override_reason=reason,
     )
+
+
+def _override(records: Sequence[Record]) -> tuple[str, str]:
+    """Who promoted a rollout without a verdict, and why; a word that came too late is none."""
+    phase, found = "", ("", "")
+    for record in records:
+        in_time = phase not in NO_RETURN
+        if record["kind"] == "command" and record["saw"]["verb"] == "promote" and in_time:
+            found = record["saw"]["by"], record["saw"]["reason"]
+        phase = record.get("phase", phase)
+    return found
 
 
 def _last(records: Sequence[Record], *keys: str) -> str:

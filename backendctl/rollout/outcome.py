@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backendctl.errors import BackendctlError
-from backendctl.rollout.explain import because, next_commands
+from backendctl.rollout.explain import because, next_commands, pausing
 from backendctl.rollout.states import Kind, Result, State
+from backendctl.rollout.wording import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Outcome:
     """It was undone because its process was told to stop."""
     asked: bool = False
     """It was undone because whoever reads this asked for it: nothing went wrong."""
+    pausing: str = ""
+    """When it will pause, if somebody asked for that and it goes on until then."""
+    ended: float | None = None
+    """When it ended, if that was before it was asked about: it says nothing of the present."""
 
     @property
     def serving(self) -> int | None:
@@ -46,6 +51,7 @@ class Outcome:
             "log_tail": list(self.tail),
             "notes": list(self.notes),
             "held_until": self.held_until,
+            "pausing": bool(self.pausing),
         }
 
     def error(self) -> BackendctlError | None:
@@ -61,14 +67,21 @@ class Outcome:
             state = f"release {self.stable} serves all requests"
             if self.stable is None:
                 said, state = f"release {self.candidate} was withdrawn", "no release serves"
+        if self.ended is not None:
+            said, state = f"rollout {self.rollout} ended {moment(self.ended)}: {said}", ""
         cause = "\n".join((self.reason, *(f"| {line}" for line in self.tail)))
         return BackendctlError(
             code, said, cause=cause, state=state, next=self.next, data=self.data()
         )
 
 
-def outcome_of(rollout: str, state: State, asked: bool = False) -> Outcome:
-    """What became of a rollout in this state; `asked` if the reader asked for an undoing."""
+def outcome_of(
+    rollout: str, state: State, asked: bool = False, ended: float | None = None
+) -> Outcome:
+    """What became of a rollout in this state.
+
+    `asked` if the reader asked for an undoing; `ended` if it was over before they asked about it.
+    """
     plan, hold = state.plan, state.hold
     why = hold.why if hold is not None else state.why
     result: Literal["promoted", "restored", "held", "running"]
@@ -85,7 +98,11 @@ def outcome_of(rollout: str, state: State, asked: bool = False) -> Outcome:
         tail=why.tail if why is not None and result != "promoted" else (),
         notes=state.notes,
         held_until=hold.until if hold is not None else None,
-        next=next_commands(state),
+        next=next_commands(state)
+        if ended is None
+        else (f"backendctl rollout explain {rollout}", "backendctl status"),
+        pausing=pausing(state),
+        ended=ended,
         asked=asked and result == "restored",
         signalled=why is not None and why.code == "interrupted",
     )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backendctl.clock import SystemClock
 from backendctl.errors import BackendctlError
 from backendctl.rollout.events import Event
 from backendctl.rollout.history import serving
@@ -31,6 +32,8 @@ class Changes:
     synthetic_rps: float | None = None
     unjudged: str | None = None
     """A person's reason to promote without a verdict; health and smoke checks still count."""
+    supersede: str | None = None
+    """A person's reason to undo the rollout in flight, if there is one, and go on."""
     note: str = ""
 
     def applied_to(self, spec: Spec) -> Spec:
@@ -43,19 +46,38 @@ class Changes:
         return spec.model_copy(update={"rollout": spec.rollout.model_copy(update=changed)})
 
 
+def check_deploy(opened: Opened, *, supersede: bool = False) -> str | None:
+    """The rollout that a deploy would undo first; None if nothing is in its way.
+
+    For whoever asks a person before deploying. Raises `missing.environment` if the environment is
+    not up, and `rollout.locked` while a rollout is in flight that is not to be superseded.
+    """
+    found = None
+    if supersede:
+        found = rollouts.check_supersede(opened.platform)
+    else:
+        rollouts.refuse_a_second(opened.platform, person(), SystemClock())
+    _must_serve(opened)
+    return found
+
+
 def deploy(
     opened: Opened, changes: Changes, progress: Progress, on_event: OnEvent
 ) -> rollouts.Outcome:
-    """Package the working tree, record it as a release and roll it out.
+    """Package the working tree and roll it out as a new release, recorded unless it is refused.
 
-    Raises `missing.environment` if the environment is not up, and what packaging and
-    `rollouts.run_rollout` raise.
+    Raises as `check_deploy`, and what packaging and `rollouts.run_rollout` raise.
     """
     platform, by = opened.platform, person()
     spec = changes.applied_to(opened.spec)
+    check_deploy(opened, supersede=changes.supersede is not None)
+    if changes.supersede is not None:
+        undone = rollouts.supersede(platform, on_event, by=by, reason=changes.supersede)
+        if undone is not None:
+            said = f"Rollout {undone.rollout} of release {undone.candidate}: {undone.result}"
+            progress.line(said)
     with held(platform.store, by, "deploy") as lease:
-        _must_serve(opened)
-        release = make_release(opened, lease.grant, progress, changes.note)
+        release = make_release(opened, progress, changes.note)
         progress.line(f"Release {release.number}: code {release.package.code_digest[:12]}")
         with synthetic_users(opened, changes.synthetic_rps) as traffic:
             if traffic is not None:

@@ -70,7 +70,7 @@ def up(opened: Opened, progress: Progress, on_event: OnEvent) -> Up:
 
 
 def _first(opened: Opened, lease: Lease, progress: Progress, on_event: OnEvent) -> Up:
-    release = make_release(opened, lease.grant, progress, note="first release")
+    release = make_release(opened, progress, note="first release")
     outcome = rollouts.run_rollout(
         opened.platform,
         opened.spec,

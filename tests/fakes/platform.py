@@ -419,8 +419,14 @@ class Fake:
         self, grant: Grant, *, migrate: bool = False, schema: SchemaRange | None = None
     ) -> Release:
         """Record the next release."""
+        release = self.make_release(migrate=migrate, schema=schema)
+        self.store.add_release(grant, release)
+        return release
+
+    def make_release(self, *, migrate: bool = False, schema: SchemaRange | None = None) -> Release:
+        """What would be the next release; not recorded."""
         number = len(self.store.releases()) + 1
-        release = Release(
+        return Release(
             number=number,
             package=Package(f"code{number}", f"/releases/{number}", schema=schema),
             configuration=Configuration(),
@@ -428,8 +434,6 @@ class Fake:
             created=self.clock.now(),
             created_by="test",
         )
-        self.store.add_release(grant, release)
-        return release
 
 
 def fake_platform(rps: float = 50.0) -> Fake:

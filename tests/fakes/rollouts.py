@@ -51,10 +51,10 @@ class Desk:
     def deploy(
         self, strategy: Strategy = Strategy.CANARY, *, migrate: bool = False, **more: Any
     ) -> Outcome:
-        """Record the next release and roll it out, as `deploy` does."""
-        lease = self.lease()
-        release = self.fake.add_release(lease.grant, migrate=migrate)
-        return self.roll_out(release, lease, strategy, **more)
+        """Make the next release and roll it out, as `deploy` does."""
+        return self.roll_out(
+            self.fake.make_release(migrate=migrate), self.lease(), strategy, **more
+        )
 
     def roll_out(
         self, release: Release, lease: Lease, strategy: Strategy = Strategy.CANARY, **more: Any

@@ -57,17 +57,15 @@ def page(story: Story) -> Page:
 
 def _lost(each: ReleaseStory) -> Fact:
     failed = each.traffic.failed if each.traffic else 0
-    count = each.traffic.count if each.traffic else 0
     tone: Tone = "good" if failed == 0 else "bad"
-    return Fact(each.title, f"{failed} failed", f"of {count:,} user requests", tone)
+    return Fact(each.title, f"{failed} failed", each.users_in_words, tone)
 
 
 def _found(bad: ReleaseStory) -> Fact:
     """The point of it all: how long the bad release had users, and how many it failed."""
-    failed = bad.traffic.failed if bad.traffic else 0
     undone = bad.outcome is not None and bad.outcome.result == "restored"
     value = f"undone in {bad.seconds:.0f} s" if undone else "not undone"
-    note = f"it failed {failed:,} of {bad.candidate_requests:,} requests it got"
+    note = f"it got {bad.candidate_requests:,} requests; {bad.users_in_words}"
     return Fact(bad.title, value, note, "good" if undone else "bad")
 
 

@@ -49,6 +49,30 @@ class ReleaseStory:
         arms = [each.block.candidate for each in self.blocks]
         return sum(arm.requests for arm in arms if arm is not None)
 
+    @property
+    def candidate_failed(self) -> int:
+        """Of those, the ones that it failed, whoever answered them then."""
+        arms = [each.block.candidate for each in self.blocks]
+        return sum(arm.errors for arm in arms if arm is not None)
+
+    @property
+    def users_in_words(self) -> str:
+        """What users saw fail, and what they did not see because stable answered it."""
+        failed = self.traffic.failed if self.traffic else 0
+        count = self.traffic.count if self.traffic else 0
+        text = f"{failed:,} of {count:,} user requests failed"
+        lost = self.candidate_failed
+        if lost <= failed:
+            return text
+        if failed == 0:
+            seen, rest = "none", "it" if lost == 1 else "them"
+        else:
+            seen, rest = f"{failed:,}", "the others"
+        return (
+            f"{text} (the new release failed {lost:,}, of which users saw {seen}: "
+            f"stable answered {rest})"
+        )
+
     def data(self) -> dict[str, object]:
         """For the JSON answer."""
         traffic, outcome = self.traffic, self.outcome
@@ -58,6 +82,7 @@ class ReleaseStory:
             "failed_requests": traffic.failed if traffic else 0,
             "statuses": dict(traffic.statuses) if traffic else {},
             "candidate_requests": self.candidate_requests,
+            "candidate_failed": self.candidate_failed,
             "seconds": round(self.seconds, 2),
             "reason": outcome.reason if outcome else "",
         }

@@ -195,10 +195,7 @@ def _part(story: Story, progress: Progress, name: str) -> Iterator[Callable[[str
 def _outcome_in_words(each: ReleaseStory, outcome: Outcome | None) -> str:
     if outcome is None or each.traffic is None:
         return "failed"
-    return (
-        f"{outcome.result}; {each.traffic.failed:,} of {each.traffic.count:,} "
-        f"user requests failed; {outcome.reason}"
-    )
+    return f"{outcome.result}; {each.users_in_words}; {outcome.reason}"
 
 
 def _load_in_words(test: LoadTestResult) -> str:

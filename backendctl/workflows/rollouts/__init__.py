@@ -1,17 +1,27 @@
 """Rollouts as commands need them: run one, roll back, speak to one that runs, recover, tell."""
 
 from backendctl.rollout.outcome import Outcome
-from backendctl.workflows.rollouts.commands import Recovered, driver_lives, post_command, recover
+from backendctl.workflows.rollouts.commands import (
+    Recovered,
+    check_command,
+    check_recover,
+    post_command,
+    recover,
+)
+from backendctl.workflows.rollouts.refusals import driver_lives, refuse_a_second
 from backendctl.workflows.rollouts.reports import (
     Status,
     explain_rollout,
+    find,
     history,
     outcome,
+    past_events,
     status,
     watch,
 )
 from backendctl.workflows.rollouts.rollback import run_rollback
 from backendctl.workflows.rollouts.running import Means, OnEvent, run_rollout
+from backendctl.workflows.rollouts.supersede import check_supersede, supersede
 
 __all__ = [
     "Means",
@@ -19,14 +29,21 @@ __all__ = [
     "Outcome",
     "Recovered",
     "Status",
+    "check_command",
+    "check_recover",
+    "check_supersede",
     "driver_lives",
     "explain_rollout",
+    "find",
     "history",
     "outcome",
+    "past_events",
     "post_command",
     "recover",
+    "refuse_a_second",
     "run_rollback",
     "run_rollout",
     "status",
+    "supersede",
     "watch",
 ]

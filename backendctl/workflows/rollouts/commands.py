@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from backendctl.clock import Clock
+from backendctl.clock import SystemClock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import PersonCommand, Platform
 from backendctl.rollout import machine
@@ -13,14 +13,43 @@ from backendctl.rollout.observations import TakenOver
 from backendctl.rollout.outcome import Outcome, outcome_of
 from backendctl.rollout.records import fold
 from backendctl.rollout.recover import Cleared, clear_leftovers, waits_for_person
-from backendctl.rollout.states import State
-from backendctl.workflows.rollouts.refusals import driver_dead, present_rollout
+from backendctl.rollout.states import HoldKind, Kind, Phase, State
+from backendctl.workflows.rollouts.refusals import (
+    driver_dead,
+    driver_lives,
+    present_rollout,
+    refuse_while_driven,
+)
 from backendctl.workflows.rollouts.running import Means, OnEvent, make_driver
 
 FOLLOW = 0.25
 """Seconds between two looks at another process's journal."""
 
 Verb = Literal["pause", "resume", "promote", "abort"]
+
+
+def check_command(
+    platform: Platform,
+    verb: Verb,
+    *,
+    skip_judgement: bool = False,
+    means: Means | None = None,
+) -> str:
+    """The rollout in flight, if it can be told that; for whoever asks a person before telling it.
+
+    Raises `rollout.state` when there is no rollout, it is not in a state for that, its driver is
+    gone, or it has not passed its judgement and `skip_judgement` does not say to promote it anyway.
+    """
+    means = means or Means()
+    rollout = present_rollout(platform)
+    state = fold(platform.store.records(rollout), means.judge)
+    _check_verb(rollout, state, verb)
+    alone = not driver_lives(platform, means.clock) and not waits_for_person(state)
+    if alone and verb != "abort":
+        raise driver_dead(rollout, state)
+    if verb == "promote" and not skip_judgement:
+        _check_passed(rollout, state)
+    return rollout
 
 
 def post_command(
@@ -30,24 +59,24 @@ def post_command(
     *,
     by: str,
     reason: str,
+    skip_judgement: bool = False,
     means: Means | None = None,
 ) -> Outcome:
     """Tell the rollout in flight what a person wants, and follow it until that is so.
 
     A living driver is left to do it; a held rollout that nobody drives is driven from here.
-    Raises `rollout.state` when there is no rollout, or it is not in a state for that.
+    `promote` goes on with a rollout that was paused after it had passed; with `skip_judgement` it
+    promotes without a verdict. Raises as `check_command`.
     """
     means = means or Means()
     store = platform.store
-    rollout = present_rollout(platform)
-    state = fold(store.records(rollout), means.judge)
-    _check_verb(rollout, state, verb)
+    rollout = check_command(platform, verb, skip_judgement=skip_judgement, means=means)
+    if verb == "promote" and not skip_judgement:
+        verb = "resume"  # its judgement stands, and so does that of the bake
     word = PersonCommand(verb, by, reason, means.clock.now())
     if driver_lives(platform, means.clock):
         store.post(rollout, word)
         return _follow(platform, rollout, verb, on_event, means)
-    if not waits_for_person(state) and verb in ("pause", "resume", "promote"):
-        raise driver_dead(rollout, state)
     with held(store, by, f"rollout {verb}", clock=means.clock) as lease:
         store.post(rollout, word)
         driver = make_driver(platform, lease, rollout, on_event, means)
@@ -71,6 +100,44 @@ def _check_verb(rollout: str, state: State, verb: str) -> None:
         state="nothing was changed",
         next=("backendctl rollout status",),
     )
+
+
+def _check_passed(rollout: str, state: State) -> None:
+    if not has_passed(state):
+        known = state.judgement.reason if state.judgement is not None else "nothing was judged yet"
+        raise BackendctlError(
+            "rollout.state",
+            f"rollout {rollout} has not passed its judgement",
+            cause=known,
+            state="nothing was changed",
+            next=(
+                "backendctl rollout watch",
+                "backendctl rollout promote --skip-judgement --reason WHY",
+            ),
+        )
+    if state.hold is None and state.pause is None:
+        raise BackendctlError(
+            "rollout.state",
+            f"rollout {rollout} needs no word: it is in phase {state.phase} and goes on by itself",
+            state="nothing was changed",
+            next=("backendctl rollout watch",),
+        )
+
+
+def has_passed(state: State) -> bool:
+    """Whether nothing but a person keeps a rollout from giving the candidate all requests.
+
+    What is never judged (a first release, a rollback) has nothing to pass.
+    """
+    if state.plan.kind in (Kind.FIRST, Kind.ROLLBACK) or state.override is not None:
+        return True
+    where = state.phase
+    if state.hold is not None:
+        if state.hold.kind is not HoldKind.PAUSED:
+            return False
+        where = state.hold.back
+    certified = state.plan.kind is Kind.CANARY and state.passed is not None
+    return certified and where in (Phase.PROMOTE, Phase.BAKE)
 
 
 def _follow(
@@ -112,6 +179,18 @@ class Recovered:
     cleared: tuple[Cleared, ...]
 
 
+def check_recover(platform: Platform, by: str, *, promote: bool, take_over: bool) -> None:
+    """For whoever asks a person before recovering; changes nothing.
+
+    Raises `rollout.locked` while a driver lives that is not to be shut out, and `rollout.state`
+    when there is no rollout to promote.
+    """
+    if not take_over:
+        refuse_while_driven(platform, by, "rollout recover", SystemClock())
+    if promote:
+        present_rollout(platform)
+
+
 def recover(
     platform: Platform,
     on_event: OnEvent,
@@ -120,35 +199,37 @@ def recover(
     wish: Literal["abort", "promote"] | None = None,
     reason: str = "",
     take_over: bool = False,
+    end_hold: bool = False,
+    after: int | None = None,
     means: Means | None = None,
 ) -> Recovered:
     """Finish or undo what a dead driver left, then stop what belongs to nothing.
 
     `wish`: what a person wants instead of what `rollout/recover.py` says. `take_over`: also from a
-    holder that is not known to be dead. Raises `rollout.locked` while a driver lives.
+    holder that is not known to be dead. `end_hold`: drive a held rollout to its own deadline and
+    do what its policy says then. `after`: do nothing if anybody was given the environment since
+    that epoch. Raises `rollout.locked` while a driver lives.
     """
     means = means or Means()
     store = platform.store
     with held(store, by, "rollout recover", take_over=take_over, clock=means.clock) as lease:
+        if after is not None and lease.grant.epoch != after + 1:
+            return Recovered(None, ())
         rollout = serving(store).rollout_in_flight
         outcome = None
         if rollout is not None:
             state = fold(store.records(rollout), means.judge)
-            if waits_for_person(state) and wish is None:
+            waits = waits_for_person(state) and wish is None
+            if waits and not end_hold:
                 return Recovered(outcome_of(rollout, state), ())
             said = reason or f"its driver was gone; {by} took over"
-            choice: Literal["undo", "go-on"] = "go-on" if wish == "promote" else "undo"
+            go_on = wish == "promote" or waits
+            choice: Literal["undo", "go-on"] = "go-on" if go_on else "undo"
             if wish == "promote":
                 store.post(rollout, PersonCommand("promote", by, said, means.clock.now()))
-            driver = make_driver(platform, lease, rollout, on_event, means)
+            driver = make_driver(platform, lease, rollout, on_event, means, stay=waits)
             driver.take_over(TakenOver(by, choice, said))
             outcome = outcome_of(rollout, driver.run(), asked=True)
         now = serving(store)
         cleared = () if now.rollout_in_flight else tuple(clear_leftovers(platform, now))
         return Recovered(outcome, cleared)
-
-
-def driver_lives(platform: Platform, clock: Clock) -> bool:
-    """Whether some process holds the environment and may be alive."""
-    holder = platform.store.holder()
-    return holder is not None and holder.alive is not False and holder.expires > clock.now()

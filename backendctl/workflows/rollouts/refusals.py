@@ -1,34 +1,78 @@
 """What a rollout command refuses, and what to type instead."""
 
+from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Platform
-from backendctl.rollout.history import Serving, serving
+from backendctl.rollout.history import Serving, serving, summary
+from backendctl.rollout.lease import LEASE
 from backendctl.rollout.planning import Baseline
 from backendctl.rollout.states import HoldKind, Phase, State
 from backendctl.rollout.verdict import Forecast
+from backendctl.rollout.wording import moment
+from backendctl.spec.model import PlatformName, Spec
+
+SUPERSEDE = "backendctl deploy --supersede --reason WHY"
+
+
+def driver_lives(platform: Platform, clock: Clock) -> bool:
+    """Whether some process holds the environment and may be alive."""
+    holder = platform.store.holder()
+    return holder is not None and holder.alive is not False and holder.expires > clock.now()
 
 
 def no_rollout_in_flight(platform: Platform) -> Serving:
+    """Who serves. Raises `rollout.locked` while a rollout is in flight."""
     now = serving(platform.store)
     if now.rollout_in_flight is not None:
-        raise in_flight(now.rollout_in_flight, "it has to end first")
+        raise in_flight(platform, now.rollout_in_flight)
     return now
 
 
-def in_flight(rollout: str, why: str) -> BackendctlError:
+def refuse_a_second(platform: Platform, by: str, clock: Clock) -> None:
+    """Raises `rollout.locked` naming the holder, while a rollout is in flight; changes nothing."""
+    rollout = serving(platform.store).rollout_in_flight
+    if rollout is None:
+        return
+    try:
+        refuse_while_driven(platform, by, "deploy", clock)
+    except BackendctlError as error:
+        if error.code == "rollout.locked":
+            error.next = (*error.next, SUPERSEDE)
+        raise
+    rollout = serving(platform.store).rollout_in_flight
+    if rollout is not None:
+        raise in_flight(platform, rollout)
+
+
+def refuse_while_driven(platform: Platform, by: str, command: str, clock: Clock) -> None:
+    """Raises `rollout.locked` as the store says it, while a living process holds the environment.
+
+    Asked by trying, since the store knows best who holds it; one that nobody holds is left alone.
+    """
+    if driver_lives(platform, clock):
+        platform.store.release(platform.store.acquire(by, command, LEASE))
+
+
+def in_flight(
+    platform: Platform, rollout: str, why: str = "it has to end first"
+) -> BackendctlError:
+    """A rollout that nobody drives just now, but that has not ended either."""
+    found = summary(rollout, platform.store.records(rollout))
+    stands = "is held" if found.held else f"is in phase {found.phase}, left by its driver"
+    ways = "backendctl rollout resume" if found.held else "backendctl rollout recover"
     return BackendctlError(
-        "rollout.state",
-        f"rollout {rollout} is in flight: {why}",
+        "rollout.locked",
+        f"rollout {rollout} of release {found.candidate}, begun by {found.begun_by}, holds this "
+        f"environment: {why}",
+        cause=f"it {stands}; begun {moment(found.began)}" + (f": {found.why}" if found.why else ""),
         state="nothing was changed",
-        next=(
-            "backendctl rollout status",
-            "backendctl rollout abort",
-            "backendctl rollout recover",
-        ),
+        next=("backendctl rollout status", ways, "backendctl rollout abort", SUPERSEDE),
+        data={"rollout": rollout, "begun_by": found.begun_by, "began": found.began},
     )
 
 
 def present_rollout(platform: Platform) -> str:
+    """The rollout in flight. Raises `rollout.state` when there is none."""
     rollout = serving(platform.store).rollout_in_flight
     if rollout is None:
         raise BackendctlError(
@@ -53,7 +97,9 @@ def driver_dead(rollout: str, state: State | None) -> BackendctlError:
     )
 
 
-def unjudgeable(platform: Platform, ahead: Forecast, baseline: Baseline) -> BackendctlError:
+def unjudgeable(
+    platform: Platform, spec: Spec, ahead: Forecast, baseline: Baseline
+) -> BackendctlError:
     """Traffic is too low for a verdict; said before anything was changed."""
     cause = "; ".join(ahead.advice)
     if baseline.problem:
@@ -61,7 +107,9 @@ def unjudgeable(platform: Platform, ahead: Forecast, baseline: Baseline) -> Back
     traffic = baseline.rps > 0
     # More of it helps unless a release as good as stable can never pass.
     helps = not traffic or all(step.p95 is not None for step in ahead.steps)
-    local = ("backendctl deploy --traffic 100/s",) if helps and platform.name == "local" else ()
+    environment = spec.environments.get(platform.name)
+    local = environment is not None and environment.platform is PlatformName.LOCAL
+    ours = ("backendctl deploy --traffic 100/s",) if helps and local else ()
     stepwise = any(step.percent < 100 for step in ahead.steps)
     other = ("backendctl deploy --strategy blue-green",) if traffic and stepwise else ()
     by_word = "backendctl deploy --unjudged WHY  # you answer for it; it must still be ready"
@@ -69,6 +117,6 @@ def unjudgeable(platform: Platform, ahead: Forecast, baseline: Baseline) -> Back
         "rollout.unjudgeable",
         f"at {baseline.rps:.2g} requests per second no verdict is possible before the deadline",
         cause=cause,
-        state="the release is recorded but was not started; what served goes on serving",
-        next=(*local, *other, by_word, "backendctl status"),
+        state="no release was made; what served goes on serving",
+        next=(*ours, *other, by_word, "backendctl status"),
     )

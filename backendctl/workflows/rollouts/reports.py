@@ -20,8 +20,8 @@ from backendctl.rollout.outcome import Outcome, outcome_of
 from backendctl.rollout.records import fold
 from backendctl.rollout.recover import waits_for_person
 from backendctl.rollout.states import State
-from backendctl.workflows.rollouts.commands import FOLLOW, driver_lives
-from backendctl.workflows.rollouts.refusals import driver_dead
+from backendctl.workflows.rollouts.commands import FOLLOW
+from backendctl.workflows.rollouts.refusals import driver_dead, driver_lives
 from backendctl.workflows.rollouts.running import Means
 
 
@@ -79,6 +79,20 @@ def _routes(platform: Platform) -> Routes | None:
         return None
 
 
+def past_events(platform: Platform, means: Means | None = None) -> list[Event]:
+    """What has happened so far in the rollout in flight; nothing when there is none."""
+    rollout = serving(platform.store).rollout_in_flight
+    if rollout is None:
+        return []
+    return Follower(platform.store, rollout, (means or Means()).judge).advance()
+
+
+def find(platform: Platform, rollout: str | None = None) -> Summary:
+    """One rollout in a line; the newest if none is named. Raises `missing.rollout`."""
+    name = resolve(platform.store, rollout)
+    return summary(name, platform.store.records(name))
+
+
 def watch(
     platform: Platform, rollout: str | None = None, means: Means | None = None
 ) -> Iterator[Event]:
@@ -121,4 +135,5 @@ def outcome(platform: Platform, rollout: str | None = None, means: Means | None 
     """How a rollout ended, or where it stands; the newest if none is named."""
     means = means or Means()
     name = resolve(platform.store, rollout)
-    return outcome_of(name, fold(platform.store.records(name), means.judge))
+    records = platform.store.records(name)
+    return outcome_of(name, fold(records, means.judge), ended=summary(name, records).ended)

@@ -1,13 +1,15 @@
 """Going back to a release that has served before."""
 
+from collections.abc import Sequence
+
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Platform, Release
-from backendctl.rollout.history import Serving, next_identifier, serving
+from backendctl.rollout.history import Serving, next_identifier, serving, summaries
 from backendctl.rollout.lease import held
 from backendctl.rollout.outcome import Outcome, outcome_of
 from backendctl.rollout.planning import Baseline, plan_rollout
 from backendctl.rollout.schema import check_schema, last_migrated
-from backendctl.rollout.states import Kind
+from backendctl.rollout.states import Kind, Result
 from backendctl.spec.model import Spec
 from backendctl.workflows.rollouts.commands import post_command
 from backendctl.workflows.rollouts.refusals import in_flight, no_rollout_in_flight
@@ -27,13 +29,14 @@ def run_rollback(
     """Go back to release `to`, or to the one that served before the present one.
 
     While a rollout is in flight this is its abort, which only moves weights. Raises
-    `missing.release`, `rollout.state`, `release.schema`, `rollout.locked`, nothing changed.
+    `missing.release`, `rollout.state`, `release.schema`, `rollout.locked`; nothing is changed then.
     """
     means = means or Means()
     now = serving(platform.store)
     if now.rollout_in_flight is not None:
         if to is not None and to != now.stable:
-            raise in_flight(now.rollout_in_flight, f"it would go back to release {now.stable}")
+            why = f"undoing it goes back to release {now.stable}, not to {to}"
+            raise in_flight(platform, now.rollout_in_flight, why)
         return post_command(
             platform, "abort", on_event, by=by, reason=reason or "rollback", means=means
         )
@@ -53,13 +56,7 @@ def run_rollback(
 def _target(platform: Platform, now: Serving, to: int | None) -> Release:
     number = now.previous if to is None else to
     if number is None:
-        raise BackendctlError(
-            "missing.release",
-            "there is no release to go back to",
-            cause="no release served before the present one",
-            state="nothing was changed",
-            next=("backendctl rollout history",),
-        )
+        raise _nowhere_back(platform, now)
     if number == now.stable:
         raise BackendctlError(
             "rollout.state",
@@ -74,5 +71,44 @@ def _target(platform: Platform, now: Serving, to: int | None) -> Release:
         "missing.release",
         f"there is no release {number}",
         state="nothing was changed",
-        next=("backendctl rollout history",),
+        next=(*_choices(platform, now), "backendctl rollout history"),
     )
+
+
+def _nowhere_back(platform: Platform, now: Serving) -> BackendctlError:
+    """Release 1 serves, for the first time or again; another may be chosen by its number."""
+    if now.stable is None:
+        cause = "no release has served yet"
+    else:
+        cause = f"release {now.stable} serves, and none served before it"
+        newest = next(iter(summaries(platform.store)), None)
+        if newest is not None and newest.kind is Kind.ROLLBACK and newest.stable is not None:
+            cause += f"; release {newest.stable} was undone by rollback {newest.rollout}"
+    return BackendctlError(
+        "missing.release",
+        "there is no earlier release to go back to",
+        cause=cause,
+        state="nothing was changed",
+        next=(*_choices(platform, now), "backendctl rollout history"),
+    )
+
+
+def _choices(platform: Platform, now: Serving) -> tuple[str, ...]:
+    """A command for each release that has served, works with the schema and does not serve now."""
+    served = {
+        each.candidate for each in summaries(platform.store) if each.result is Result.PROMOTED
+    }
+    releases, migrated = platform.store.releases(), last_migrated(platform.store)
+    return tuple(
+        f"backendctl rollback {each.number}"
+        for each in releases
+        if each.number in served and each.number != now.stable and _works(each, releases, migrated)
+    )
+
+
+def _works(release: Release, releases: Sequence[Release], migrated: int | None) -> bool:
+    try:
+        check_schema(release, releases, migrated)
+    except BackendctlError:
+        return False
+    return True

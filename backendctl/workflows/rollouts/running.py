@@ -48,9 +48,10 @@ def run_rollout(
     """Bring `candidate` into service as the strategy says; returns once it serves, was undone or
     waits for a person.
 
-    `override` promotes without a verdict, on the word of the person it names. Raises
-    `rollout.state` while another rollout is in flight, `rollout.unjudgeable` (nothing changed)
-    when traffic is too low for a verdict, and what `Driver.run` raises.
+    `override` promotes without a verdict, on the word of the person it names. The release is
+    recorded here, once nothing speaks against rolling it out. Raises `rollout.locked` while
+    another rollout is in flight, `rollout.unjudgeable` when traffic is too low for a verdict
+    (nothing was changed or recorded), and what `Driver.run` raises.
     """
     means = means or Means()
     now = no_rollout_in_flight(platform)
@@ -65,7 +66,9 @@ def run_rollout(
     if ahead is not None:
         on_event(Forecasted(means.clock.now(), rollout, baseline.rps, ahead))
         if not ahead.possible and override is None:
-            raise unjudgeable(platform, ahead, baseline)
+            raise unjudgeable(platform, spec, ahead, baseline)
+    if candidate not in platform.store.releases():
+        platform.store.add_release(lease.grant, candidate)
     driver = make_driver(platform, lease, rollout, on_event, means)
     driver.begin(plan)
     if override is not None:
@@ -74,7 +77,13 @@ def run_rollout(
 
 
 def make_driver(
-    platform: Platform, lease: Lease, rollout: str, on_event: OnEvent, means: Means
+    platform: Platform,
+    lease: Lease,
+    rollout: str,
+    on_event: OnEvent,
+    means: Means,
+    *,
+    stay: bool = False,
 ) -> Driver:
     effects = Effects(platform, means.clock, means.probe, means.on_line)
     return Driver(
@@ -85,4 +94,5 @@ def make_driver(
         judge=means.judge,
         clock=means.clock,
         on_event=on_event,
+        stay=stay,
     )

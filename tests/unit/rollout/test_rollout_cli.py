@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from backendctl.cli.contract import Session
 from backendctl.cli.rollout import app
 from backendctl.cli.rollout_events import Words
 from backendctl.cli.rollout_live import Picture
@@ -65,7 +66,8 @@ def test_explain_gives_the_reason_the_numbers_and_what_to_type(desk: Desk) -> No
     text = run("explain").stdout
     assert "was undone" in text
     assert "Why: candidate failed" in text
-    assert "errors: candidate" in text
+    assert "requests that failed: candidate " in text
+    assert "requests slower than 300 ms (the SLO's p95): candidate 0 %, stable 0 %" in text
     assert "next: backendctl logs --release 2" in text
 
 
@@ -80,11 +82,64 @@ def test_watch_exits_like_the_deploy_it_watched(desk: Desk) -> None:
     assert lines[-1]["error"]["code"] == "rollout.rolled-back"
 
 
-def test_promote_wants_a_reason_and_a_yes(desk: Desk) -> None:
-    for words in (["promote"], ["promote", "--reason", "sure"], ["recover", "--promote", "--yes"]):
-        error = run(*words).exception
-        assert isinstance(error, BackendctlError), words
-        assert error.code == "usage.confirmation"
+def refused(*words: str) -> BackendctlError:
+    error = run(*words).exception
+    assert isinstance(error, BackendctlError), words
+    return error
+
+
+def hold(fake: Fake, desk: Desk) -> None:
+    """Release 3 is held, for nothing could be measured any more."""
+
+    def go_blind(event: Event) -> None:
+        fake.env.meter_down = fake.env.meter_down or isinstance(event, Shifted)
+
+    desk.on_event = go_blind
+    assert desk.deploy().result == "held"
+
+
+def test_promoting_without_a_verdict_wants_its_option_a_reason_and_a_yes(
+    fake: Fake, desk: Desk
+) -> None:
+    hold(fake, desk)
+    assert refused("promote", "--reason", "sure", "--yes").code == "rollout.state"
+    for words in (
+        ["promote", "--skip-judgement"],
+        ["promote", "--skip-judgement", "--reason", "sure"],
+        ["recover", "--promote", "--yes"],
+    ):
+        assert refused(*words).code == "usage.confirmation", words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["promote"], ["promote", "--skip-judgement"], ["pause"], ["resume"], ["abort"]],
+    ids=" ".join,
+)
+def test_no_question_is_asked_about_a_rollout_that_is_not_there(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    def asked(*_: object, **__: object) -> str:
+        raise AssertionError("a question was asked")
+
+    monkeypatch.setattr(Session, "interactive", property(lambda _: True))
+    monkeypatch.setattr("typer.prompt", asked)
+    monkeypatch.setattr("typer.confirm", asked)
+    assert refused(*words).code == "rollout.state"
+
+
+def test_a_rollout_that_has_ended_is_shown_as_what_it_was(desk: Desk) -> None:
+    done = run("watch")
+    assert done.exit_code == 1
+    last = done.stdout.splitlines()
+    said = next(line for line in last if line.startswith("local: rollout 0002"))
+    assert "(canary, release 2 over 1) ended 20" in said
+    assert ": undone: candidate failed" in said
+    assert "error:" not in done.output
+    assert "serves" not in said
+    first = run("watch", "1")
+    assert first.exit_code == 0
+    assert "(first, release 1 the first) ended" in first.stdout
 
 
 def test_speaking_to_no_rollout_is_a_usage_error_that_says_where_to_look(desk: Desk) -> None:
@@ -104,11 +159,7 @@ def test_recover_with_nothing_to_recover_is_no_error(desk: Desk) -> None:
 
 
 def test_a_held_rollout_exits_3_and_names_the_ways_on(fake: Fake, desk: Desk) -> None:
-    def go_blind(event: Event) -> None:
-        fake.env.meter_down = fake.env.meter_down or isinstance(event, Shifted)
-
-    desk.on_event = go_blind
-    assert desk.deploy().result == "held"
+    hold(fake, desk)
     done = run("recover", "--output", "json")
     assert done.exit_code == 3
     assert "backendctl rollout resume" in json.loads(done.stdout)["error"]["next"]
@@ -129,4 +180,9 @@ def test_the_live_picture_can_be_drawn_after_every_event(desk: Desk) -> None:
     for event in desk.events:
         picture.take(event)
         console.print(picture.render())
-    assert "undoing" in console.file.getvalue()  # type: ignore[attr-defined]
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "step 1 of " in shown
+    assert "candidate (release 2)" in shown
+    assert "undone at 100" in shown
+    assert "good at 20" in shown
+    assert max(map(len, shown.splitlines())) <= 100

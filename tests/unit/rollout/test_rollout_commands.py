@@ -6,13 +6,23 @@ import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Package, PersonCommand, SchemaRange
-from backendctl.rollout.events import BlockObserved, Ended, Event, Shifted
-from backendctl.rollout.explain import Explanation
+from backendctl.rollout.events import (
+    BlockObserved,
+    Ended,
+    Event,
+    Held,
+    IntentEnded,
+    PhaseChanged,
+    Shifted,
+)
+from backendctl.rollout.explain import Explanation, headline
 from backendctl.rollout.history import serving
+from backendctl.rollout.outcome import outcome_of
 from backendctl.rollout.schema import check_schema, last_migrated
-from backendctl.rollout.states import Kind, Result
+from backendctl.rollout.states import Kind, Phase, Result
 from backendctl.workflows.rollouts import (
     Outcome,
+    Status,
     explain_rollout,
     history,
     outcome,
@@ -53,13 +63,14 @@ def held_rollout(fake: Fake, desk: Desk) -> Outcome:
     return found
 
 
-def say(fake: Fake, verb: str) -> Outcome:
+def say(fake: Fake, verb: str, skip_judgement: bool = False) -> Outcome:
     return post_command(
         fake.platform,
         verb,  # type: ignore[arg-type]
         lambda _: None,
         by="bob",
         reason="because",
+        skip_judgement=skip_judgement,
         means=means(fake),
     )
 
@@ -76,10 +87,89 @@ def test_a_held_rollout_goes_on_when_resumed(fake: Fake, held_rollout: Outcome) 
 
 
 def test_a_held_rollout_promoted_by_a_person_names_them(fake: Fake, held_rollout: Outcome) -> None:
-    done = say(fake, "promote")
+    done = say(fake, "promote", skip_judgement=True)
     assert done.result == "promoted"
     assert "bob promoted it: because" in done.reason
-    assert "on a person's word" in explained(fake).headline
+    told = explained(fake)
+    assert "on a person's word" in told.headline
+    assert "bob skipped the judgement (because); it stood at" in told.notes[0]
+    newest = next(history(fake.platform))
+    assert (newest.override, newest.override_reason) == ("bob", "because")
+
+
+def test_a_rollout_that_has_not_passed_is_not_promoted_by_the_bare_word(
+    fake: Fake, held_rollout: Outcome
+) -> None:
+    with pytest.raises(BackendctlError, match="has not passed its judgement") as refused:
+        say(fake, "promote")
+    assert "backendctl rollout promote --skip-judgement --reason WHY" in refused.value.next
+    assert fake.store.posted(held_rollout.rollout) == ()
+
+
+def test_a_rollout_paused_after_its_last_step_is_promoted_without_skipping_anything(
+    fake: Fake, desk: Desk
+) -> None:
+    """Paused when nothing but the shift to 100 % was to come; then its driver was killed."""
+
+    def person(event: Event) -> None:
+        if isinstance(event, PhaseChanged) and (event.phase, event.stage) == (Phase.STEP, 2):
+            fake.store.post(event.rollout, PersonCommand("pause", "bob", "lunch", fake.clock.now()))
+        if isinstance(event, Held):
+            raise Killed
+
+    desk.on_event = person
+    with pytest.raises(Killed):
+        desk.deploy()
+    fake.store.dead.add(desk.owner)
+    state = status(fake.platform, means(fake)).state
+    assert state is not None
+    assert state.hold is not None
+    assert state.hold.back is Phase.PROMOTE
+    done = say(fake, "promote")
+    assert done.result == "promoted"
+    assert next(history(fake.platform)).override == ""
+    assert "skipped" not in " ".join(explained(fake).notes)
+
+
+def test_a_word_to_promote_that_came_too_late_is_no_override(fake: Fake, desk: Desk) -> None:
+    def person(event: Event) -> None:
+        if isinstance(event, PhaseChanged) and event.phase is Phase.DRAIN:
+            word = PersonCommand("promote", "bob", "late", fake.clock.now())
+            fake.store.post(event.rollout, word)
+
+    desk.on_event = person
+    assert desk.deploy().result == "promoted"
+    assert next(history(fake.platform)).override == ""
+
+
+def test_a_pause_asked_for_while_it_starts_is_told_as_one_to_come(fake: Fake, desk: Desk) -> None:
+    seen: list[Status] = []
+
+    def person(event: Event) -> None:
+        if isinstance(event, PhaseChanged) and event.phase is Phase.START:
+            word = PersonCommand("pause", "bob", "lunch", fake.clock.now())
+            fake.store.post(event.rollout, word)
+        if isinstance(event, IntentEnded):
+            looked = status(fake.platform, means(fake))
+            if looked.state is not None and looked.state.pause is not None:
+                seen.append(looked)
+        if isinstance(event, Held):
+            raise Killed
+
+    desk.on_event = person
+    with pytest.raises(Killed):
+        desk.deploy()
+    looked = seen[0]
+    assert looked.state is not None
+    told = outcome_of("0002", looked.state)
+    assert (told.result, told.pausing) == ("running", "before the next shift of traffic")
+    said = headline("0002", looked.state, 0.0)
+    assert "It will pause before the next shift of traffic, as bob asked: lunch" in said
+    assert "backendctl rollout resume" in looked.next
+    held_now = status(fake.platform, means(fake)).state
+    assert held_now is not None
+    assert held_now.hold is not None
+    assert held_now.candidate_share == 0, "the pause came before users' requests were moved"
 
 
 def test_a_held_rollout_is_aborted_without_that_being_an_error(
@@ -107,7 +197,10 @@ def test_no_other_rollout_begins_while_one_is_held(
 ) -> None:
     with pytest.raises(BackendctlError) as refused:
         desk.deploy()
-    assert refused.value.code == "rollout.state"
+    assert (refused.value.code, refused.value.exit) == ("rollout.locked", 6)
+    assert "begun by ann" in refused.value.message
+    assert "backendctl deploy --supersede --reason WHY" in refused.value.next
+    assert len(fake.store.releases()) == 2, "what was refused used no number"
 
 
 def test_rollback_while_a_rollout_is_in_flight_is_its_abort(
@@ -296,7 +389,8 @@ def test_explain_says_why_with_the_decisive_numbers_and_what_to_type(
     found = desk.deploy()
     told = explained(fake, found.rollout.lstrip("0"))
     assert "was undone" in told.headline
-    assert "release 1 serves" in told.headline
+    assert "back to release 1" in told.headline
+    assert "serves" not in told.headline, "nobody looked at what serves now"
     assert told.numbers["evidence"] >= told.numbers["evidence_limit"]
     assert told.next[0] == "backendctl logs --release 2"
     whats = [line.what for line in told.timeline]
@@ -312,7 +406,9 @@ def test_watch_tells_a_finished_rollout_from_its_beginning_to_its_end(
     assert [e for e in events if isinstance(e, BlockObserved)] == [
         e for e in desk.events if isinstance(e, BlockObserved)
     ]
-    assert outcome(fake.platform, done.rollout, means(fake)) == done
+    looked = outcome(fake.platform, done.rollout, means(fake))
+    assert looked.ended == events[-1].at
+    assert replace(looked, ended=None, next=done.next) == done
 
 
 def test_a_rollout_that_never_was_is_named(fake: Fake, desk: Desk) -> None:

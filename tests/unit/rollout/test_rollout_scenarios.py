@@ -240,8 +240,20 @@ def test_rollback_starts_the_former_release_and_goes_further_back_the_second_tim
     assert (second.result, second.serving) == ("promoted", 1)
     assert_clean(fake, 1)
     assert serving(fake.store).served == (1,)
-    with pytest.raises(BackendctlError, match="no release to go back to"):
+    with pytest.raises(BackendctlError, match="no earlier release to go back to") as refused:
         run_rollback(fake.platform, spec, told, by="ann", means=means(fake))
+    assert "release 1 serves" in refused.value.cause
+    assert "release 2 was undone by rollback 0005" in refused.value.cause
+    assert refused.value.next[:2] == ("backendctl rollback 2", "backendctl rollback 3")
+
+
+def test_a_release_that_never_served_is_not_offered_to_go_back_to(fake: Fake, desk: Desk) -> None:
+    fake.env.behaviours[2] = Behaviour(errors=0.3)
+    assert desk.deploy().result == "restored"
+    with pytest.raises(BackendctlError) as refused:
+        run_rollback(fake.platform, desk.spec, desk.on_event, by="ann", means=means(fake))
+    assert refused.value.next == ("backendctl rollout history",)
+    assert "undone" not in refused.value.cause
 
 
 def test_a_rollback_to_a_release_that_does_not_start_changes_nothing(
