@@ -14,6 +14,13 @@ class ArmBlock:
     errors: int
     slow: Mapping[str, int] = field(default_factory=dict)
     """Metric name -> requests over that metric's threshold (`Plan.thresholds`)."""
+    endpoints: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Metric name -> endpoint -> events, where they can be told apart. They need not sum to the
+    arm's: the gateway may notice them a moment later, or miss some of both arms."""
+    clients: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Client -> endpoint -> failed requests, of the clients with the most."""
+    seen: tuple[str, ...] = ()
+    """Clients of which this arm surely had a request."""
 
     def events(self, metric: str) -> int | None:
         """Errors, or slow requests, that count for a metric; None if it was not measured."""

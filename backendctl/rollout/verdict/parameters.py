@@ -58,6 +58,14 @@ MATERIAL_LATENCY = 0.1
 """Stable's own p99 is taken for at least this part of the SLO's: from 3 ms to 4 ms is no regression
 where 300 ms are promised. (A judgement of ours: the simulation knows no milliseconds.)"""
 
+ENDPOINT_SHARE = 0.5
+"""Part of a comparison with stable that goes to the evidence by endpoint, where there is one; the
+other part stays with the service as a whole."""
+MOST_ENDPOINTS = 41
+"""Endpoints with evidence of their own: 40 by name, and the rest together."""
+CLIENTS = 4
+"""Clients with the most failures that a block names, for each arm."""
+
 WARM_UP = 30.0
 """Seconds after each rise of the weight in which blocks do not count."""
 STEP_TIME = 60.0

@@ -1,6 +1,6 @@
 """What a rollout is judged by, worked out once before it starts and then never changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -46,6 +46,8 @@ class Metric:
     """Stable's history; no request where there is none."""
     dispersion: float = 1.0
     """How bursty stable's events were; 1 is independent."""
+    by_endpoint: bool = False
+    """Whether its events are told apart by endpoint, and endpoints judged by themselves too."""
 
     @property
     def reference_upper(self) -> float | None:
@@ -133,6 +135,7 @@ def plan_for(
     temper: bool = True,
     mask_outages: bool = True,
     share_tolerance: float = default.SHARE_TOLERANCE,
+    by_endpoint: Collection[str] = (),
 ) -> Plan:
     """Work out a plan.
 
@@ -142,13 +145,15 @@ def plan_for(
     easier deceived by a burst. With steps of 8 s a release whose every request fails is convicted
     in about 10 s, and so may be a good one that is hit by an outage of its own for 10 s.
 
+    `by_endpoint` names the metrics whose events the blocks tell apart by endpoint.
+
     Raises ValueError for numbers that make no sense.
     """
     percents = (
         tuple(steps) if steps is not None else (steps_for(rps or 0.0) if has_stable else (100,))
     )
     _check(percents, limits, warm_up, step_time, deadline, alpha, beta)
-    metrics = _metrics(limits, weights, has_stable, reference)
+    metrics = _metrics(limits, weights, has_stable, reference, by_endpoint)
     return Plan(
         steps=_graded(percents, limits.max_ratio, metrics, rps, deadline),
         metrics=metrics,
@@ -197,6 +202,7 @@ def _metrics(
     weights: Mapping[str, tuple[float, float]],
     has_stable: bool,
     reference: Reference | None,
+    by_endpoint: Collection[str],
 ) -> tuple[Metric, ...]:
     watched: list[tuple[str, float | None, float | None]] = [
         (default.ERRORS, None, limits.error_rate)
@@ -228,6 +234,7 @@ def _metrics(
             reference_requests=reference.requests if reference and name in known else 0,
             reference_events=known.get(name, 0),
             dispersion=reference.dispersion.get(name, 1.0) if reference else 1.0,
+            by_endpoint=has_stable and name in by_endpoint,
         )
         for name, threshold, limit in watched
         if name in shares

@@ -50,8 +50,8 @@ def read(plan: Plan, metric: Metric, track: Track) -> Reading:
         if weight <= 0.0:
             return NEVER
         logs = [
-            log(share) + log_mean_exp(_grid(part, relative, raw))
-            for share, part in zip(shares, track.fail, strict=True)
+            log(share) + _part(metric, track, place, relative, raw)
+            for place, share in enumerate(shares)
         ]
         return log(weight) + log_sum_exp([*logs, log(unspent)])
 
@@ -85,6 +85,17 @@ def read(plan: Plan, metric: Metric, track: Track) -> Reading:
         relative,
         absolute,
         suspended,
+    )
+
+
+def _part(metric: Metric, track: Track, place: int, relative: bool, raw: bool) -> float:
+    """log E against the candidate since the start of one step."""
+    whole = log_mean_exp(_grid(track.fail[place], relative, raw))
+    if not relative or not metric.by_endpoint:
+        return whole
+    share = default.ENDPOINT_SHARE
+    return log_sum_exp(
+        (log(1.0 - share) + whole, log(share) + track.endpoints.evidence(place, raw))
     )
 
 

@@ -6,6 +6,7 @@ from backendctl.rollout.verdict import guards
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock
 from backendctl.rollout.verdict.dispersion import Dispersion, unseen
+from backendctl.rollout.verdict.endpoints import Endpoints
 from backendctl.rollout.verdict.plan import (
     Metric,
     Plan,
@@ -52,6 +53,8 @@ class Track:
     """How much log E the speed limit lets fail evidence rise at once, saved from quiet blocks."""
     masked: int
     """Blocks of this step taken for an outage of both arms."""
+    endpoints: Endpoints
+    """Evidence against the candidate by endpoint; empty where events are not told apart."""
 
 
 def begin_track(metric: Metric, temper: bool) -> Track:
@@ -70,6 +73,7 @@ def begin_track(metric: Metric, temper: bool) -> Track:
         relative_credit=0.0,
         absolute_credit=0.0,
         masked=0,
+        endpoints=Endpoints(),
     )
 
 
@@ -87,6 +91,7 @@ def begin_track_step(metric: Metric, track: Track) -> Track:
         certify_absolute=(0.0,) * len(default.CERTIFY_MULTIPLES) if metric.certified else (),
         dispersion=track.dispersion.begin_step(),
         masked=0,
+        endpoints=track.endpoints.begin_step(),
     )
 
 
@@ -153,6 +158,33 @@ def update_track(
         relative_credit=relative_credit,
         absolute_credit=absolute_credit,
         masked=track.masked + (1 if outage else 0),
+        endpoints=_endpoints(
+            plan, metric, track, candidate, stable, seconds, dispersion.value, rescale
+        ),
+    )
+
+
+def _endpoints(
+    plan: Plan,
+    metric: Metric,
+    track: Track,
+    candidate: ArmBlock,
+    stable: ArmBlock,
+    seconds: float,
+    dispersion: float,
+    rescale: float,
+) -> Endpoints:
+    both = candidate.requests + stable.requests
+    if not metric.by_endpoint or not both:
+        return track.endpoints
+    return track.endpoints.after(
+        plan,
+        candidate.endpoints.get(metric.name, {}),
+        stable.endpoints.get(metric.name, {}),
+        candidate.requests / both,
+        dispersion,
+        rescale,
+        seconds,
     )
 
 
