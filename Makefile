@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-from
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts docs docs-check bench clean environment
+.PHONY: demo test lint types contracts docs docs-check bench crash-matrix bench-rollout clean environment
 
 environment: $(STAMP)
 
@@ -36,6 +36,12 @@ docs: environment
 
 docs-check: environment
 	@$(BIN)/python docs/generate.py --check
+
+crash-matrix: environment
+	@$(BIN)/python -m bench.crash_matrix
+
+bench-rollout: environment
+	@$(BIN)/python -m bench.rollout
 
 bench: environment
 	@$(BIN)/python -m bench

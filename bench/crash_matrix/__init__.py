@@ -1,0 +1,1 @@
+"""The driver of a rollout killed at every record of its journal, in every kind of rollout."""
