@@ -326,6 +326,8 @@ def recover(
 ) -> Answer:
     """Finish or undo what a dead process left behind.
 
+    After a reboot, the servers and the releases that go on serving are started first.
+
     What belongs to no release is stopped. A rollout that was past its bake is finished; one that is
     held is left to you; any other is undone, since nobody watched the candidate. A living driver is
     not disturbed unless you say --take-over; its later writes are then refused.
@@ -347,7 +349,13 @@ def recover(
     wish: Literal["abort", "promote"] | None = "promote" if promote else "abort" if abort else None
     with live_view(session, rollouts.past_events(opened.platform)) as tell:
         done = rollouts.recover(
-            opened.platform, tell, by=person(), wish=wish, reason=reason, take_over=take_over
+            opened.platform,
+            tell,
+            by=person(),
+            wish=wish,
+            reason=reason,
+            take_over=take_over,
+            progress=session,
         )
     where = opened.environment.name
     if done.outcome is None:

@@ -327,6 +327,8 @@ def _tick(state: State, now: float) -> State:
 def _command(state: State, command: Command, now: float) -> State:
     state = replace(state, commands=max(state.commands, command.index + 1))
     word = Word(command.by, command.reason)
+    if command.verb == "abort" and state.phase is Phase.ABORT:
+        return state  # that is what it is at
     if state.phase in NO_RETURN:
         return _note(state, f"{command.verb} by {command.by} came too late: {state.phase} goes on")
     match command.verb:

@@ -90,22 +90,23 @@ def _first(opened: Opened, lease: Lease, progress: Progress, on_event: OnEvent) 
 def _serve_again(opened: Opened, number: int, progress: Progress) -> bool:
     """Make the release that last served serve again; False if something had to be done."""
     release = find_release(opened, number)
-    with progress.step(f"Release {number}"):
+    with progress.step(f"Release {number}") as say:
         return restore_serving(
-            opened.platform, release, opened.spec.rollout.ready_deadline, SystemClock()
+            opened.platform, release, opened.spec.rollout.ready_deadline, SystemClock(), say
         )
 
 
 def _answer_meanwhile(opened: Opened, stable: int, progress: Progress) -> None:
     """Users get answers while somebody decides what becomes of the rollout."""
     others = [each for each in opened.platform.store.releases() if each.number != stable]
-    with progress.step("The releases that get requests"):
+    with progress.step("The releases that get requests") as say:
         restart_arms(
             opened.platform,
             find_release(opened, stable),
             others,
             opened.spec.rollout.ready_deadline,
             SystemClock(),
+            say,
         )
 
 

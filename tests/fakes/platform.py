@@ -33,6 +33,8 @@ from backendctl.platforms.base import (
     Sample,
     SchemaRange,
     ServiceStatus,
+    Span,
+    unheard,
 )
 
 START = 1_700_000_000.0
@@ -110,6 +112,8 @@ class Environment:
     jobs: list[tuple[int, str]] = field(default_factory=list)
     gateway_down: bool = False
     meter_down: bool = False
+    history: list[Span] = field(default_factory=list)
+    """What was recorded of the traffic; nobody records here unless a test does."""
     point: Callable[[str], None] = lambda name: None
 
     def behaviour(self, number: int) -> Behaviour:
@@ -288,6 +292,11 @@ class FakeMeter:
             )
         return Sample(self._env.clock.now(), arms)
 
+    def history(self, since: float) -> Sequence[Span]:
+        if self._env.meter_down:
+            raise gateway_error("remember")
+        return [span for span in self._env.history if span.start >= since]
+
 
 class FakeStore:
     """base.Store in memory. A holder is dead once its owner is in `dead`."""
@@ -322,6 +331,9 @@ class FakeStore:
         if self._holder is None:
             return None
         return replace(self._holder, alive=self._holder.owner not in self.dead)
+
+    def epoch(self) -> int:
+        return self._epoch
 
     def add_release(self, grant: Grant, release: Release) -> None:
         self._check(grant)
@@ -360,9 +372,9 @@ class FakeStore:
 
 class FakeFoundation:
     def ensure(self, on_line: OnLine) -> None:
-        return
+        on_line("waiting for gateway to answer")
 
-    def stop(self, purge: bool = False) -> None:
+    def stop(self, purge: bool = False, on_line: OnLine = unheard) -> None:
         return
 
     def status(self) -> Sequence[ServiceStatus]:

@@ -1,5 +1,6 @@
 """Speaking to a rollout in flight, and taking over from a dead driver."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,8 +13,15 @@ from backendctl.rollout.lease import held
 from backendctl.rollout.observations import TakenOver
 from backendctl.rollout.outcome import Outcome, outcome_of
 from backendctl.rollout.records import fold
-from backendctl.rollout.recover import Cleared, clear_leftovers, waits_for_person
+from backendctl.rollout.recover import (
+    Cleared,
+    arms_needed,
+    clear_leftovers,
+    restart,
+    waits_for_person,
+)
 from backendctl.rollout.states import HoldKind, Kind, Phase, State
+from backendctl.workflows.progress import Progress
 from backendctl.workflows.rollouts.refusals import (
     driver_dead,
     driver_lives,
@@ -43,10 +51,10 @@ def check_command(
     means = means or Means()
     rollout = present_rollout(platform)
     state = fold(platform.store.records(rollout), means.judge)
-    _check_verb(rollout, state, verb)
     alone = not driver_lives(platform, means.clock) and not waits_for_person(state)
-    if alone and verb != "abort":
+    if alone and (verb != "abort" or state.phase in machine.NO_RETURN):
         raise driver_dead(rollout, state)
+    _check_verb(rollout, state, verb)
     if verb == "promote" and not skip_judgement:
         _check_passed(rollout, state)
     return rollout
@@ -80,7 +88,7 @@ def post_command(
     with held(store, by, f"rollout {verb}", clock=means.clock) as lease:
         store.post(rollout, word)
         driver = make_driver(platform, lease, rollout, on_event, means)
-        driver.take_over(TakenOver(by, "undo" if verb == "abort" else "go-on", reason))
+        driver.take_over(TakenOver(by, "go-on", reason))  # which takes in the word, too
         return outcome_of(rollout, driver.run(), asked=verb == "abort")
 
 
@@ -170,6 +178,26 @@ def _heeded(state: State, verb: str) -> bool:
             return True
 
 
+def _bring_back(
+    platform: Platform,
+    state: State,
+    numbers: Sequence[int],
+    progress: Progress,
+    means: Means,
+) -> None:
+    with progress.step("Starting the servers") as say:
+        platform.foundation.ensure(say)
+    wanted = [each for each in platform.store.releases() if each.number in numbers]
+    with progress.step("The releases that get requests") as say:
+        try:
+            restart(platform, wanted, state.plan.ready_deadline, means.clock, say)
+        except BackendctlError as error:
+            error.state = error.state or "the rollout is as it was; its weights stay"
+            if state.plan.candidate in numbers and state.phase is not Phase.DRAIN:
+                error.next = (*error.next, "backendctl rollout recover --abort")
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """What recovery found and did."""
@@ -201,6 +229,7 @@ def recover(
     take_over: bool = False,
     end_hold: bool = False,
     after: int | None = None,
+    progress: Progress | None = None,
     means: Means | None = None,
 ) -> Recovered:
     """Finish or undo what a dead driver left, then stop what belongs to nothing.
@@ -208,7 +237,9 @@ def recover(
     `wish`: what a person wants instead of what `rollout/recover.py` says. `take_over`: also from a
     holder that is not known to be dead. `end_hold`: drive a held rollout to its own deadline and
     do what its policy says then. `after`: do nothing if anybody was given the environment since
-    that epoch. Raises `rollout.locked` while a driver lives.
+    that epoch. `progress`: first see to it that the servers and the releases that go on serving
+    run, also after a reboot, and tell it. Raises `rollout.locked` while a driver lives, and what
+    starting servers and releases raises.
     """
     means = means or Means()
     store = platform.store
@@ -220,6 +251,9 @@ def recover(
         if rollout is not None:
             state = fold(store.records(rollout), means.judge)
             waits = waits_for_person(state) and wish is None
+            if progress is not None:
+                needed = arms_needed(state, undo=not waits and wish != "promote")
+                _bring_back(platform, state, needed, progress, means)
             if waits and not end_hold:
                 return Recovered(outcome_of(rollout, state), ())
             said = reason or f"its driver was gone; {by} took over"
