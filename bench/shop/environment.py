@@ -90,7 +90,12 @@ class Shop:
                 number=number,
                 package=self.package,
                 configuration=Configuration(values),
-                processes=Processes(spec.service.start, migration, "/readyz", 1, GRACE),
+                processes=Processes(
+                    start=spec.service.start,
+                    migrate=migration,
+                    ready_path="/readyz",
+                    stop_grace=GRACE,
+                ),
                 created=time.time(),
                 created_by="ann",
             )

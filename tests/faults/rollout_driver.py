@@ -78,11 +78,10 @@ def deploy(platform: Platform, project: Path, values: dict[str, str]) -> Outcome
             number=len(platform.store.releases()) + 1,
             package=platform.runtime.package(tree, lambda _: None),
             configuration=Configuration(values),
-            processes=Processes(spec().service.start, (), "/readyz", 1, 5.0),
+            processes=Processes(start=spec().service.start, ready_path="/readyz", stop_grace=5.0),
             created=time.time(),
             created_by="tester",
         )
-        platform.store.add_release(lease.grant, release)
         return run_rollout(
             platform,
             spec(),
