@@ -1,5 +1,6 @@
 """A rollout's events as lines for a person and as JSON lines for a program."""
 
+import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable
@@ -30,8 +31,25 @@ def teller(session: Session, past: "Iterable[Event]" = ()) -> "Callable[[Event],
             return
         for text in lines.of(event):
             session.line(text)
+        waited = awaited(event)
+        if waited is not None:
+            session.waiting(waited)
 
     return tell
+
+
+def awaited(event: "Event") -> str | None:
+    """What is waited for from now on, empty for nothing; None if the event does not change that."""
+    from backendctl.rollout.events import IntentBegun, IntentEnded
+    from backendctl.rollout.intents import in_words
+
+    match event:
+        case IntentBegun():
+            return f"    {in_words(event.intent)} ..."
+        case IntentEnded():
+            return ""
+        case _:
+            return None
 
 
 class Lines:
@@ -166,13 +184,11 @@ def standing_in_words(standing: Standing, share: int, at: float) -> str:
         parts.append(f"not whole: {standing.problem}")
     elif standing.against is not None:
         evidence, limit = standing.against
-        parts.append(f"against it {evidence:.2g} of {limit:g}")
+        parts.append(f"against it {evidence:.2g}/{limit:g}")
         if standing.weakest is not None:
-            parts.append("for it {1:.2g} of {2:g}".format(*standing.weakest))
-    left = left_in_words(standing, at)
-    line = ", ".join(parts)
-    if left and len(line) + len(left) + 2 <= WIDTH:
-        line = f"{line}, {left}"
+            parts.append("for it {1:.2g}/{2:g}".format(*standing.weakest))
+    left = time_left(standing, at)
+    line = ", ".join([*parts, f"~{left} left"] if left else parts)
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
@@ -182,14 +198,12 @@ def _arm(arm: ArmCount) -> str:
     return f"{arm.rps:.0f}/s {arm.errors} err"
 
 
-def left_in_words(standing: Standing, at: float) -> str:
+def time_left(standing: Standing, at: float) -> str:
     """About how long the present stage still takes, rounded so that it can be read."""
     from backendctl.rollout.wording import duration
 
     seconds = standing.seconds_left(at)
     if seconds is None:
         return ""
-    if seconds < 1.0:
-        return "about to be decided"
     unit = 60.0 if seconds >= 300.0 else 5.0 if seconds >= 20.0 else 1.0
-    return f"about {duration(-(-seconds // unit) * unit)} left"
+    return duration(max(1.0, math.ceil(seconds / unit)) * unit)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from backendctl.cli.contract import Output, Session
-from backendctl.cli.rollout_events import Words, left_in_words, plan_in_words, teller
+from backendctl.cli.rollout_events import Words, plan_in_words, teller, time_left
 from backendctl.cli.rollout_standing import ArmCount, Standing
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ class Picture:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._words = Words()
-        self._standing = Standing()
+        self.standing = Standing()
 
     def take(self, event: "Event") -> None:
         """One more event."""
         self._words.lines_of(event)
-        self._standing.take(event)
+        self.standing.take(event)
 
     def render(self) -> "RenderableType":
         """The present picture."""
@@ -100,13 +100,13 @@ class Picture:
         from rich.text import Text
 
         parts: list[RenderableType] = [Text(line) for line in self._heading()]
-        if self._standing.weights:
+        if self.standing.weights:
             parts.append(self._arms())
         parts += [Text(line) for line in self._evidence()]
         return Group(*parts)
 
     def _heading(self) -> Iterable[str]:
-        standing = self._standing
+        standing = self.standing
         if standing.plan is not None:
             yield plan_in_words(standing.plan)
         doing = self._words.phase(standing.phase) or standing.phase
@@ -116,13 +116,17 @@ class Picture:
             doing = f"step {standing.stage + 1} of {len(steps)}: {share} % to the candidate"
         at = self._now()
         for_now = f"{max(0.0, at - standing.since):.0f} s" if standing.since else ""
-        left = left_in_words(standing, at)
-        yield "; ".join(part for part in (doing, for_now and f"for {for_now}", left) if part)
+        left = time_left(standing, at)
+        requests = standing.requests.told
+        if left and requests:
+            left += f" or {_rounded(requests)} candidate requests"
+        said = (doing, for_now and f"for {for_now}", left and f"about {left} left")
+        yield "; ".join(part for part in said if part)
 
     def _arms(self) -> "Table":
         from rich.table import Table
 
-        standing, plan = self._standing, self._standing.plan
+        standing, plan = self.standing, self.standing.plan
         table = Table(box=None, pad_edge=False, header_style="dim")
         for title in ("since the last shift", "weight", "req/s", "requests", "errors", "", "slow"):
             table.add_column(title, justify="right" if title != "since the last shift" else "left")
@@ -136,16 +140,16 @@ class Picture:
         return table
 
     def _evidence(self) -> Iterable[str]:
-        standing = self._standing
+        standing = self.standing
         if standing.problem:
             yield f"not whole: {standing.problem}"
         if standing.against is not None:
             value, limit = standing.against
-            yield f"evidence against it {_bar(value, limit)} {value:.3g}, undone at {limit:g}"
+            yield f"evidence against it {bar(value, limit)} {value:.3g}, undone at {limit:g}"
         if standing.weakest is not None:
             name, value, limit = standing.weakest
-            bar = _bar(value, limit)
-            yield f"evidence for it     {bar} {value:.3g}, good at {limit:g} ({name})"
+            certified = bar(value, limit)
+            yield f"evidence for it     {certified} {value:.3g}, good at {limit:g} ({name})"
 
 
 def _cells(arm: ArmCount) -> tuple[str, ...]:
@@ -156,7 +160,13 @@ def _cells(arm: ArmCount) -> tuple[str, ...]:
     return rps, f"{arm.requests:,}", f"{arm.errors:,}", rate, f"{arm.slow:,}"
 
 
-def _bar(value: float, limit: float) -> str:
+def _rounded(n: float) -> str:
+    """Two digits say all that an estimate knows."""
+    digits = 1 - math.floor(math.log10(n)) if n >= 1.0 else 0
+    return f"{round(n, min(0, digits)):,.0f}"
+
+
+def bar(value: float, limit: float) -> str:
     """How far evidence has come from 1 (none) to its bound; it multiplies, so by its logarithm."""
     share = math.log(value) / math.log(limit) if value > 1.0 else 0.0
     full = min(BAR, round(BAR * share))

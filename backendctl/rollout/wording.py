@@ -35,7 +35,7 @@ def _events(name: str, threshold: float | None) -> str:
     whose = {
         metric.SLO_P95: "the SLO's p95",
         metric.SLO_P99: "the SLO's p99",
-        metric.STABLE_P99: "from stable's own p99",
+        metric.STABLE_P99: "stable's own p99",
     }.get(name, name)
     return f"requests slower than {1000 * threshold:g} ms ({whose})"
 

@@ -1,0 +1,51 @@
+"""What the demo says of failures is true of users and of the release alike."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from backendctl.loadtest.traffic import TrafficReport
+from backendctl.rollout.events import BlockObserved
+from backendctl.rollout.verdict import ArmBlock, Block
+from backendctl.workflows.demo.recording import ReleaseStory
+
+
+def story(users_failed: int, candidate_failed: int) -> ReleaseStory:
+    block = Block(0.0, 1.0, ArmBlock(500, candidate_failed), ArmBlock(1500, 0))
+    return ReleaseStory(
+        "A release",
+        traffic=cast(TrafficReport, SimpleNamespace(count=2000, failed=users_failed)),
+        blocks=[BlockObserved(0.0, "0002", block, "", 25, None)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("users_failed", "candidate_failed", "said"),
+    [
+        (0, 0, "0 of 2,000 user requests failed"),
+        (
+            0,
+            1,
+            "0 of 2,000 user requests failed (the new release failed 1, of which users saw none: "
+            "stable answered it)",
+        ),
+        (
+            0,
+            3,
+            "0 of 2,000 user requests failed (the new release failed 3, of which users saw none: "
+            "stable answered them)",
+        ),
+        (
+            38,
+            40,
+            "38 of 2,000 user requests failed (the new release failed 40, of which users saw 38: "
+            "stable answered the others)",
+        ),
+        (40, 40, "40 of 2,000 user requests failed"),
+    ],
+)
+def test_failures_that_stable_answered_are_told_as_such(
+    users_failed: int, candidate_failed: int, said: str
+) -> None:
+    assert story(users_failed, candidate_failed).users_in_words == said
