@@ -5,7 +5,10 @@ from queue import Queue
 import pytest
 
 from backendctl.cli.contract import Output, Session
+from backendctl.cli.rollout_events import awaited, teller
 from backendctl.cli.waits import Waits
+from backendctl.rollout.events import IntentBegun, IntentEnded
+from backendctl.rollout.intents import EnsureReady
 
 LONG = 30.0
 """Seconds that no test waits out."""
@@ -57,3 +60,16 @@ def test_a_step_says_what_it_waits_for_where_there_is_no_terminal(
     progress = written.out if output is Output.JSONL else written.err
     assert "  waiting for postgres to end" in progress
     assert "at most" not in progress
+
+
+def test_a_rollout_says_which_of_its_effects_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = Session("rollout recover")
+    told: Queue[str] = Queue()
+    session._waits = Waits(told.put, patience=0.01)
+    monkeypatch.setattr(session, "line", lambda _: None)
+    tell = teller(session)
+    tell(IntentBegun(0.0, "0002", EnsureReady(1, 60.0)))
+    assert told.get(timeout=LONG) == "    start release 1 and wait until it is ready ..."
+    assert awaited(IntentEnded(0.0, "0002", EnsureReady(1, 60.0), True, "", 0.1)) == ""
