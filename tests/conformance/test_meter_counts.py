@@ -67,6 +67,15 @@ def test_what_the_fallback_hides_counts_against_the_release_that_died(halves: St
     assert arms[1].masked == 0
 
 
+def test_streams_in_flight_do_not_look_like_failures(halves: Stand) -> None:
+    meter = halves.meter()
+    with OpenLoop(halves.port, rps=40, mix=(("GET", "/new?stream=10"),)) as load:
+        assert eventually(lambda: halves.counted(2)["requests"] >= 8)
+        arms = [meter.sample().arms[2] for _ in range(20)]
+    assert load.failed == []
+    assert [(arm.errors, arm.masked) for arm in arms] == [(0, 0)] * 20
+
+
 def test_a_response_cut_short_is_an_error_of_its_release(halves: Stand) -> None:
     halves.router.apply(Routes({1: 0, 2: 100}))
     with OpenLoop(halves.port, rps=40, mix=(("GET", "/new?stream=40"),)) as load:

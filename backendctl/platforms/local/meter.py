@@ -40,7 +40,6 @@ _COUNTERS = (
     "upstream_cx_none_healthy",
     "upstream_rq_503",
     "upstream_rq_5xx",
-    "upstream_rq_active",
     "upstream_rq_completed",
     "upstream_rq_pending_failure_eject",
     "upstream_rq_retry",
@@ -249,19 +248,17 @@ def _masked(real: Counters, routed: Mapping[Arm, Counters]) -> int:
     All attempts made for the arm (each answer is one, each retry is one more) less those that
     reached the release or failed to connect to it, less answers without any attempt (503: no
     healthy process anywhere), and less the one attempt at the fallback of each request for which
-    every attempt failed. Exact but for clients that hang up, each of whom lowers it by one;
-    successful retries are a lower bound that they do not touch.
+    every attempt failed. A lower bound: each request whose answer has not begun yet, and each
+    client that hung up, lowers it by one; successful retries are a bound that they do not touch.
+    Requests in flight are not taken off what reached the release: an answer that has begun and
+    goes on (a stream, a download) is counted as made already, and would look masked.
     """
     before = [c for arm, c in routed.items() if arm.fallback is not None]
     if not before:
         return 0
     made = sum(c["upstream_rq_completed"] + c["upstream_rq_retry"] for c in routed.values())
     nowhere = sum(c["upstream_cx_none_healthy"] for c in routed.values())
-    reached = (
-        real["upstream_rq_total"]
-        - real["upstream_rq_active"]
-        + real["upstream_rq_pending_failure_eject"]
-    )
+    reached = real["upstream_rq_total"] + real["upstream_rq_pending_failure_eject"]
     in_vain = sum(c["upstream_rq_retry_limit_exceeded"] for c in before)
     return max(
         made - nowhere - reached - in_vain, sum(c["upstream_rq_retry_success"] for c in before)

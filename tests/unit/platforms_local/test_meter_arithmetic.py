@@ -37,6 +37,10 @@ def test_requests_in_flight_are_not_masked() -> None:
     assert sample({"rq_completed": 90}, {"rq_total": 100, "rq_active": 10}).masked == 0
 
 
+def test_answers_that_have_begun_and_go_on_are_not_masked() -> None:
+    assert sample({"rq_completed": 100}, {"rq_total": 100, "rq_active": 10}).masked == 0
+
+
 def test_a_refused_connection_answered_by_the_fallback_is_masked() -> None:
     front = {"rq_completed": 10, "rq_retry": 10, "rq_retry_success": 10}
     assert sample(front, {"rq_pending_failure_eject": 10}).masked == 10
