@@ -1,4 +1,4 @@
-"""`backendctl rollout status|watch|pause|resume|promote|abort|recover|history|explain`."""
+"""`backendctl rollout status|watch|pause|resume|approve|promote|abort|recover|history|explain`."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -6,15 +6,12 @@ import typer
 
 from backendctl.cli.contract import Answer, Session, command, group, register
 from backendctl.cli.rollout_answer import answer_of, answer_of_past, asked_reason
+from backendctl.cli.rollout_told import number_lines, show_history, show_timeline
 from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import Console
-
-    from backendctl.rollout.explain import Explanation, Line
-    from backendctl.rollout.history import Summary
     from backendctl.workflows.environment import Opened
     from backendctl.workflows.rollouts import Status
 
@@ -144,40 +141,12 @@ def history(
             "rollout": found.rollout,
             "decisions": to_json(found.timeline),
         }
-        return Answer(data=data, text=lambda console: _show_timeline(console, found))
+        return Answer(data=data, text=lambda console: show_timeline(console, found))
     listed = list(islice(rollouts.history(opened.platform), limit))
     return Answer(
         data={"environment": where, "rollouts": to_json(listed)},
-        text=lambda console: _show_history(console, where, listed),
+        text=lambda console: show_history(console, where, listed),
     )
-
-
-def _show_history(console: "Console", where: str, listed: "list[Summary]") -> None:
-    if not listed:
-        console.print(f"{where} has had no rollout yet.", markup=False)
-    for each in listed:
-        result = each.result.value if each.result else ("held" if each.held else each.phase)
-        over = "the first" if each.stable is None else f"over {each.stable}"
-        line = f"{each.rollout}  {_time(each.began)}  {result:<9} {each.kind}, release "
-        console.print(f"{line}{each.candidate} {over}, by {each.begun_by}", markup=False)
-        if each.override:
-            console.print(
-                f"      {each.override} skipped its judgement: {each.override_reason}",
-                markup=False,
-            )
-        if each.why:
-            console.print(f"      {each.why}", markup=False)
-
-
-def _show_timeline(console: "Console", found: "Explanation") -> None:
-    console.print(found.headline, markup=False)
-    for line in found.timeline:
-        console.print(_timeline_text(line), markup=False)
-
-
-def _timeline_text(line: "Line") -> str:
-    said = "" if line.what == "judged continue" else line.detail  # long, and in the JSON
-    return f"  {_time(line.at)}  {line.what}" + (f": {said}" if said else "")
 
 
 @command(examples=("backendctl rollout explain", "backendctl rollout explain 0007"))
@@ -195,7 +164,7 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
     if found.tail:
         lines += ["The candidate's last lines:", *(f"  | {line}" for line in found.tail)]
     if found.numbers.get("metrics"):
-        lines += ["The numbers that decided:", *_number_lines(found.numbers)]
+        lines += ["The numbers that decided:", *number_lines(found.numbers)]
     lines += [f"Note: {note}" for note in found.notes]
     lines += [f"next: {line}" for line in following]
     data = {
@@ -209,18 +178,6 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
         "next": list(following),
     }
     return Answer(data=data, text="\n".join(lines))
-
-
-def _number_lines(numbers: Any) -> "Iterable[str]":
-    from backendctl.rollout.wording import metric_in_words
-
-    yield (
-        f"  evidence against it {numbers['evidence']:.3g} (undone at {numbers['evidence_limit']:g})"
-        f", at {numbers['percent']} %, {numbers['candidate_requests']:,} candidate and "
-        f"{numbers['stable_requests']:,} stable requests"
-    )
-    for name, each in numbers["metrics"].items():
-        yield f"  {metric_in_words(name, each)}"
 
 
 # --- speaking ---------------------------------------------------------------------------------
@@ -240,6 +197,16 @@ def pause(session: Session, reason: Reason = "") -> Answer:
 def resume(session: Session, reason: Reason = "") -> Answer:
     """End a pause or hold; the rollout goes on and is judged again."""
     return _speak(session, session.open(changes=True), "resume", reason)
+
+
+@command(examples=("backendctl rollout approve --reason 'error budget is fine'",))
+def approve(session: Session, reason: Reason = "") -> Answer:
+    """Let a rollout go on that waits for approval.
+
+    `rollout.approvals` in backend.toml says where one waits. Your name and reason are recorded; its
+    judgement is not skipped.
+    """
+    return _speak(session, session.open(changes=True), "approve", reason)
 
 
 @command(
@@ -282,7 +249,7 @@ def abort(session: Session, reason: Reason = "") -> Answer:
 def _speak(
     session: Session,
     opened: "Opened",
-    verb: Literal["pause", "resume", "promote", "abort"],
+    verb: Literal["pause", "resume", "approve", "promote", "abort"],
     reason: str,
     *,
     skip_judgement: bool = False,
@@ -383,13 +350,4 @@ def _nothing(where: str) -> str:
     return f"{where}: no rollout is in flight; there was nothing to recover"
 
 
-# --- inside -----------------------------------------------------------------------------------
-
-
-def _time(at: float) -> str:
-    from datetime import datetime
-
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-register(app, status, watch, pause, resume, promote, abort, recover, history, explain)
+register(app, status, watch, pause, resume, approve, promote, abort, recover, history, explain)

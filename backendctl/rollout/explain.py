@@ -149,6 +149,8 @@ def next_commands(state: State) -> tuple[str, ...]:
     """What to type next."""
     if state.hold is not None and state.hold.kind is HoldKind.STUCK:
         return ("backendctl status", "backendctl rollout recover")
+    if state.hold is not None and state.hold.kind is HoldKind.APPROVAL:
+        return ("backendctl rollout approve", "backendctl rollout abort")
     if state.hold is not None:
         return (
             "backendctl rollout resume",

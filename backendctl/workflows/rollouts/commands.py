@@ -33,7 +33,7 @@ from backendctl.workflows.rollouts.running import Means, OnEvent, make_driver
 FOLLOW = 0.25
 """Seconds between two looks at another process's journal."""
 
-Verb = Literal["pause", "resume", "promote", "abort"]
+Verb = Literal["pause", "resume", "approve", "promote", "abort"]
 
 
 def check_command(
@@ -94,8 +94,14 @@ def post_command(
 
 def _check_verb(rollout: str, state: State, verb: str) -> None:
     paused = state.hold is not None or state.pause is not None
+    asks = state.hold is not None and state.hold.kind is HoldKind.APPROVAL
+    ways: tuple[str, ...] = ("backendctl rollout status",)
     if state.phase in machine.NO_RETURN:
         why = f"it is in phase {state.phase} and will be through in a moment"
+    elif verb == "approve" and not asks:
+        why = "it does not wait for an approval"
+    elif verb == "resume" and asks:
+        why, ways = "it waits for an approval", ("backendctl rollout approve", *ways)
     elif verb == "resume" and not paused:
         why = "it is not paused or held"
     elif verb == "pause" and paused:
@@ -106,11 +112,18 @@ def _check_verb(rollout: str, state: State, verb: str) -> None:
         "rollout.state",
         f"rollout {rollout} cannot {verb}: {why}",
         state="nothing was changed",
-        next=("backendctl rollout status",),
+        next=ways,
     )
 
 
 def _check_passed(rollout: str, state: State) -> None:
+    if state.hold is not None and state.hold.kind is HoldKind.APPROVAL:
+        raise BackendctlError(
+            "rollout.state",
+            f"rollout {rollout} waits for an approval: {state.hold.why.message}",
+            state="nothing was changed",
+            next=("backendctl rollout approve", "backendctl rollout abort"),
+        )
     if not has_passed(state):
         known = state.judgement.reason if state.judgement is not None else "nothing was judged yet"
         raise BackendctlError(

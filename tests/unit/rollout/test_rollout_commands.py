@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Package, PersonCommand, SchemaRange
+from backendctl.platforms.base import PersonCommand
 from backendctl.rollout.events import (
     BlockObserved,
     Ended,
@@ -16,9 +16,7 @@ from backendctl.rollout.events import (
     Shifted,
 )
 from backendctl.rollout.explain import Explanation, headline
-from backendctl.rollout.history import serving
 from backendctl.rollout.outcome import outcome_of
-from backendctl.rollout.schema import check_schema, last_migrated
 from backendctl.rollout.states import Kind, Phase, Result
 from backendctl.workflows.rollouts import (
     Outcome,
@@ -33,7 +31,7 @@ from backendctl.workflows.rollouts import (
     watch,
 )
 from tests.fakes.platform import Behaviour, Fake, Killed, fake_platform
-from tests.fakes.rollouts import Desk, means
+from tests.fakes.rollouts import Desk, means, spec_with
 
 
 @pytest.fixture
@@ -129,6 +127,33 @@ def test_a_rollout_paused_after_its_last_step_is_promoted_without_skipping_anyth
     assert done.result == "promoted"
     assert next(history(fake.platform)).override == ""
     assert "skipped" not in " ".join(explained(fake).notes)
+
+
+def test_a_rollout_that_waits_for_approval_goes_on_only_when_approved(
+    fake: Fake, desk: Desk
+) -> None:
+    desk.spec = spec_with(approvals=(100,))
+
+    def leave(event: Event) -> None:
+        if isinstance(event, Held):
+            raise Killed
+
+    desk.on_event = leave
+    with pytest.raises(Killed):
+        desk.deploy()
+    fake.store.dead.add(desk.owner)
+    assert "backendctl rollout approve" in status(fake.platform, means(fake)).next
+    for verb in ("resume", "promote"):
+        with pytest.raises(BackendctlError, match="waits for an approval") as refused:
+            say(fake, verb)
+        assert "backendctl rollout approve" in refused.value.next
+    assert say(fake, "approve").result == "promoted"
+    assert "approve by bob" in [line.what for line in explained(fake).timeline]
+
+
+def test_approving_what_asks_for_no_approval_is_refused(fake: Fake, held_rollout: Outcome) -> None:
+    with pytest.raises(BackendctlError, match="does not wait for an approval"):
+        say(fake, "approve")
 
 
 def test_a_word_to_promote_that_came_too_late_is_no_override(fake: Fake, desk: Desk) -> None:
@@ -414,31 +439,3 @@ def test_watch_tells_a_finished_rollout_from_its_beginning_to_its_end(
 def test_a_rollout_that_never_was_is_named(fake: Fake, desk: Desk) -> None:
     with pytest.raises(BackendctlError, match="there is no rollout 77"):
         explained(fake, "77")
-
-
-def test_a_rollback_outside_the_schema_range_is_refused_with_the_reason(
-    fake: Fake, desk: Desk
-) -> None:
-    lease = desk.lease()
-    made = [
-        fake.add_release(lease.grant, migrate=True, schema=SchemaRange("a", newest))
-        for newest in ("a", "b")
-    ]
-    fake.store.release(lease.grant)
-    for release in made:
-        again = desk.lease()
-        desk.roll_out(release, again)
-    assert serving(fake.store).stable == 3
-    assert last_migrated(fake.store) == 3
-    with pytest.raises(BackendctlError, match="the database is at b") as refused:
-        run_rollback(fake.platform, desk.spec, lambda _: None, by="bob", means=means(fake))
-    assert refused.value.code == "release.schema"
-
-
-def test_a_release_that_says_nothing_about_its_schema_is_not_refused(
-    fake: Fake, desk: Desk
-) -> None:
-    (first,) = fake.store.releases()
-    newer = replace(first, number=2, package=Package("c", "/", schema=SchemaRange("a", "b")))
-    check_schema(first, [first, newer], 2)
-    check_schema(newer, [first, newer], None)

@@ -1,0 +1,60 @@
+"""The past of rollouts as `history` and `explain` show it to a person."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from backendctl.rollout.explain import Explanation, Line
+    from backendctl.rollout.history import Summary
+
+
+def show_history(console: "Console", where: str, listed: "list[Summary]") -> None:
+    """A line for each rollout, and below it who overrode what and why it ended as it did."""
+    if not listed:
+        console.print(f"{where} has had no rollout yet.", markup=False)
+    for each in listed:
+        result = each.result.value if each.result else ("held" if each.held else each.phase)
+        over = "the first" if each.stable is None else f"over {each.stable}"
+        line = f"{each.rollout}  {_time(each.began)}  {result:<9} {each.kind}, release "
+        console.print(f"{line}{each.candidate} {over}, by {each.begun_by}", markup=False)
+        if each.override:
+            console.print(
+                f"      {each.override} skipped its judgement: {each.override_reason}",
+                markup=False,
+            )
+        if each.why:
+            console.print(f"      {each.why}", markup=False)
+
+
+def show_timeline(console: "Console", found: "Explanation") -> None:
+    """Every decision of one rollout."""
+    console.print(found.headline, markup=False)
+    for line in found.timeline:
+        console.print(_timeline_text(line), markup=False)
+
+
+def _timeline_text(line: "Line") -> str:
+    said = "" if line.what == "judged continue" else line.detail  # long, and in the JSON
+    return f"  {_time(line.at)}  {line.what}" + (f": {said}" if said else "")
+
+
+def number_lines(numbers: Any) -> "Iterable[str]":
+    """The numbers of the judgement that decided."""
+    from backendctl.rollout.wording import metric_in_words
+
+    yield (
+        f"  evidence against it {numbers['evidence']:.3g} (undone at {numbers['evidence_limit']:g})"
+        f", at {numbers['percent']} %, {numbers['candidate_requests']:,} candidate and "
+        f"{numbers['stable_requests']:,} stable requests"
+    )
+    for name, each in numbers["metrics"].items():
+        yield f"  {metric_in_words(name, each)}"
+
+
+def _time(at: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
