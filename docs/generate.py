@@ -11,7 +11,8 @@ from backendctl.cli.contract import COMMON
 from backendctl.cli.main import application
 from backendctl.cli.schema import answer_schema
 from backendctl.errors import ERRORS, EXIT_MEANING
-from backendctl.spec.schema import reference_markdown, spec_schema
+from backendctl.spec.reference import reference_markdown
+from backendctl.spec.schema import spec_schema
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -45,8 +46,9 @@ def commands() -> str:
         for parameter in own:
             name = "`" + ", ".join(parameter.opts) + "`"
             if parameter.param_type_name == "argument":
-                name = f"`{(parameter.name or '').upper()}`"
-            variable = f"`BACKENDCTL_{'_'.join(path)}_{parameter.name}`".upper().replace("-", "_")
+                name = f"`{(parameter.metavar or parameter.name or '').upper()}`"
+            derived = f"BACKENDCTL_{'_'.join(path)}_{parameter.name}".upper().replace("-", "_")
+            variable = f"`{getattr(parameter, 'envvar', None) or derived}`"
             if parameter.param_type_name == "argument":
                 variable = ""
             text = str(getattr(parameter, "help", "") or "").replace("|", "\\|")

@@ -259,11 +259,22 @@ def _console(outlet: Outlet, *, soft_wrap: bool) -> "Console":
 
 EnvOption = Annotated[
     str | None,
-    typer.Option("--env", "-e", envvar="BACKENDCTL_ENV", help="Environment; local if not said."),
+    typer.Option(
+        "--env",
+        "-e",
+        metavar="NAME",
+        envvar="BACKENDCTL_ENV",
+        help="Environment of backend.toml; local if none is named.",
+    ),
 ]
 OutputOption = Annotated[
     Output,
-    typer.Option("--output", "-o", envvar="BACKENDCTL_OUTPUT", help="Form of the answer."),
+    typer.Option(
+        "--output",
+        "-o",
+        envvar="BACKENDCTL_OUTPUT",
+        help="Form of the answer; jsonl adds events on the way.",
+    ),
 ]
 YesOption = Annotated[
     bool,
@@ -278,6 +289,7 @@ DirectoryOption = Annotated[
     typer.Option(
         "--directory",
         "-C",
+        metavar="FOLDER",
         envvar="BACKENDCTL_DIRECTORY",
         help="The folder to work in, if not the present one; other paths are relative to it.",
     ),

@@ -12,7 +12,7 @@ from backendctl.errors import BackendctlError, Exit
 @command(examples=("backendctl demo", "backendctl demo --report demo.html --output json"))
 def demo(
     session: Session,
-    report: Annotated[Path, typer.Option(help="The HTML report to write.")] = Path(
+    report: Annotated[Path, typer.Option(metavar="FILE", help="The HTML report to write.")] = Path(
         "backendctl-demo.html"
     ),
 ) -> Answer:

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backendctl.cli.answering import AnswersOption, SetOption, answers_file, asker
+from backendctl.cli.answering import (
+    AnswersOption,
+    ListKeysOption,
+    SetOption,
+    answers_file,
+    asker,
+    keys,
+)
 from backendctl.cli.contract import Answer, Session, command
 
 if TYPE_CHECKING:
@@ -21,10 +28,14 @@ if TYPE_CHECKING:
 def init(
     session: Session,
     start: Annotated[
-        str | None, typer.Option("--start", help="Start command, where it is not recognised.")
+        str | None,
+        typer.Option(
+            "--start", metavar="COMMAND", help="Start command, where it is not recognised."
+        ),
     ] = None,
     answers: AnswersOption = None,
     settings: SetOption = None,
+    list_keys: ListKeysOption = False,
 ) -> Answer:
     """Write backend.toml for the service in this folder.
 
@@ -33,12 +44,15 @@ def init(
     Recognises FastAPI, Django, Node (Express, Fastify and others), Procfiles and Dockerfiles by
     reading files; runs nothing, changes nothing else. Asks what a repository does not show; --yes
     takes the default of each question, and every assumption is listed. What is recognised can be
-    overruled: --set ready=/health, migrate, install, openapi, database, cache, name.
+    overruled, such as --set ready=/health; --list-keys shows all that can.
     """
     from backendctl.scaffold.given import read_given
     from backendctl.scaffold.init import survey, write_spec
-    from backendctl.scaffold.questions import INIT_QUESTIONS, resolve
+    from backendctl.scaffold.questions import FACTS, INIT_QUESTIONS, resolve
 
+    if list_keys:
+        recognised = "what the repository shows"
+        return keys(INIT_QUESTIONS, {q.key: recognised for q in FACTS} | {"name": recognised})
     given = read_given(answers_file(session, answers), settings or ())
     values = {**given.values, **({"start": start} if start is not None else {})}
     surveyed = survey(session.directory, str(values["start"]) if "start" in values else None)

@@ -40,7 +40,7 @@ def down(
     session: Session,
     purge: Annotated[bool, typer.Option("--purge", help="Delete releases and data too.")] = False,
     confirm: Annotated[
-        str | None, typer.Option(help="The environment's name, to confirm --purge.")
+        str | None, typer.Option(metavar="NAME", help="The environment's name, to confirm --purge.")
     ] = None,
 ) -> Answer:
     """Stop everything of the environment; data is kept.
@@ -117,15 +117,24 @@ def _detail(each: "ServiceStatus | ReleaseLine") -> str:
 def logs(
     session: Session,
     release: Annotated[
-        int | None, typer.Option("--release", "-r", help="Its number; the one that serves if none.")
+        int | None,
+        typer.Option(
+            "--release", "-r", metavar="NUMBER", help="That release; the one that serves if none."
+        ),
     ] = None,
     server: Annotated[
-        str | None, typer.Option("--server", "-s", help="A server of `status` instead.")
+        str | None,
+        typer.Option(
+            "--server", "-s", metavar="NAME", help="Instead: a server that `status` lists."
+        ),
     ] = None,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=0, help="How many to begin with.")
+        int,
+        typer.Option("--lines", "-n", metavar="COUNT", min=0, help="How many lines to begin with."),
     ] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new lines as they come.")
+    ] = False,
 ) -> Answer:
     """Show a release's output; Ctrl-C ends --follow."""
     from backendctl.cli.contract import Output
@@ -165,7 +174,7 @@ def logs(
 )
 def execute(
     session: Session,
-    argv: Annotated[list[str], typer.Argument(help="The command, after --.")],
+    argv: Annotated[list[str], typer.Argument(metavar="COMMAND", help="The command, after --.")],
 ) -> Answer:
     """Run a command where the serving release runs.
 

@@ -19,38 +19,63 @@ if TYPE_CHECKING:
 app = group("Offer twice the peak; hold the service to its word.")
 
 Target = Annotated[
-    str, typer.Option("--target", help="URL to load instead of the environment's own.")
+    str,
+    typer.Option(
+        "--target", metavar="URL", help="Load this instead of the environment's own address."
+    ),
 ]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="About 15 s in all; enough from 60 requests/s upward.")
+    bool, typer.Option("--quick", help="About 15 s in all; enough for peaks from 60 requests/s.")
 ]
 Hold = Annotated[
     str,
     typer.Option(
-        "--hold", help='How long to hold 2x the peak, such as "5m"; a minute or as needed if not.'
+        "--hold",
+        metavar="DURATION",
+        help="How long to hold twice the peak, such as 5m; if not said, a minute or as needed.",
     ),
 ]
 With = Annotated[
     list[str] | None,
-    typer.Option("--with", help="Also run: spike (3x), soak (1x), stress (to the knee)."),
+    typer.Option(
+        "--with",
+        metavar="spike|soak|stress",
+        envvar="BACKENDCTL_LOADTEST_WITH",
+        help="Also run: spike (3 times the peak), soak (the peak for half an hour), stress (ever "
+        "more, until a promise breaks). Repeatable.",
+    ),
 ]
 Only = Annotated[
-    str, typer.Option("--only", help="Only the open or only the closed loop; both if not said.")
+    str,
+    typer.Option(
+        "--only",
+        metavar="open|closed",
+        help="Only requests that arrive whatever happens (open), or only users who wait and "
+        "think (closed).",
+    ),
 ]
 Locustfile = Annotated[
     Path | None,
-    typer.Option("--locustfile", help="Your own Locust users, in place of the closed loop's."),
+    typer.Option(
+        "--locustfile", metavar="FILE", help="Your own Locust users, in place of the closed loop's."
+    ),
 ]
 Paths = Annotated[
     list[str] | None,
-    typer.Option("--path", help="GET this path instead of what OpenAPI describes; repeatable."),
+    typer.Option(
+        "--path", metavar="PATH", help="GET this instead of what OpenAPI describes. Repeatable."
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed sends the same requests.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="NUMBER", help="The same seed sends the same requests.")
+]
 Confirm = Annotated[
     str | None,
-    typer.Option("--confirm", help="The name to type when the target is not on this machine."),
+    typer.Option(
+        "--confirm", metavar="NAME", help="The name to type when the target is not on this machine."
+    ),
 ]
-Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A kept test; the newest if not.")]
+Id = Annotated[str | None, typer.Argument(metavar="ID", help="A kept test; the newest if none.")]
 
 
 @command(
@@ -74,14 +99,15 @@ def run(
     seed: Seed = 1,
     confirm: Confirm = None,
     junit: Annotated[
-        Path | None, typer.Option("--junit", help="Also write the JUnit XML here.")
+        Path | None, typer.Option("--junit", metavar="FILE", help="Also write the JUnit XML here.")
     ] = None,
 ) -> Answer:
-    """Load the service at twice its expected peak and judge it by its SLO.
+    """Load the service at twice its peak and judge it by its promises.
 
     Once with requests that arrive whatever the service does (open loop), once with users who wait
     and think (closed loop). Latency counts from the moment each request was due, so a stall cannot
-    hide itself. Requests come from the service's OpenAPI document.
+    hide itself. Requests come from the service's OpenAPI document. Where twice the peak has been
+    held and nothing is decided yet, it is held once more, for as long again at most.
 
     Exit status: 0 passed, 1 a promise is broken, 3 too short to decide, 4 the measurement cannot
     be trusted, 5 the target does not answer.
@@ -159,7 +185,12 @@ def plan(
 def report(
     session: Session,
     id: Id = None,
-    list_: Annotated[bool, typer.Option("--list", help="Only list the kept tests.")] = False,
+    list_: Annotated[
+        bool,
+        typer.Option(
+            "--list", envvar="BACKENDCTL_LOADTEST_REPORT_LIST", help="Only list the kept tests."
+        ),
+    ] = False,
 ) -> Answer:
     """Show a kept load test, and where its page is."""
     from backendctl.loadtest.reports import terminal
@@ -188,7 +219,7 @@ def report(
 def compare(
     session: Session,
     before: Annotated[str, typer.Argument(help="The earlier test.")],
-    after: Annotated[str | None, typer.Argument(help="The later one; the newest if not.")] = None,
+    after: Annotated[str | None, typer.Argument(help="The later one; the newest if none.")] = None,
 ) -> Answer:
     """Say what differs between two tests beyond noise."""
     from backendctl.loadtest.compare import caveats

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backendctl.cli.answering import AnswersOption, SetOption, answers_file, asker
+from backendctl.cli.answering import (
+    AnswersOption,
+    ListKeysOption,
+    SetOption,
+    answers_file,
+    asker,
+    keys,
+)
 from backendctl.cli.contract import Answer, Session, command
 from backendctl.errors import BackendctlError, Exit
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
         "backendctl new shop",
         "backendctl new shop --yes --set resource=orders --set peak_rps=400/s",
         "backendctl new shop --answers answers.toml --output json",
+        "backendctl new --list-keys           # what --set and --answers take",
         "backendctl new . --merge             # into a folder that holds files",
     )
 )
@@ -35,6 +43,7 @@ def new(
     git: Annotated[
         bool, typer.Option("--git/--no-git", help="Make it a git repository with a first commit.")
     ] = True,
+    list_keys: ListKeysOption = False,
 ) -> Answer:
     """Scaffold a FastAPI service with its backend.toml.
 
@@ -44,12 +53,15 @@ def new(
     --answers. A folder that holds files is refused unless --merge is said: then files that differ
     stay, and the new ones are written beside them as NAME.new.
     """
+    from backendctl.scaffold.accepted import slug
     from backendctl.scaffold.given import read_given
     from backendctl.scaffold.history import History, begin_history
     from backendctl.scaffold.new import create_service
     from backendctl.scaffold.place import refuse_unless_free
-    from backendctl.scaffold.questions import NEW_QUESTIONS, resolve, slug
+    from backendctl.scaffold.questions import NEW_QUESTIONS, resolve
 
+    if list_keys:
+        return keys(NEW_QUESTIONS, {"name": "the folder's name"})
     given = read_given(answers_file(session, answers), settings or ())
     if folder is None and "name" not in given.values:
         raise BackendctlError(

@@ -52,7 +52,7 @@ def completed(
 def _completed(line: str, environment: str | None, directory: Path | None) -> str:
     if line.startswith("--"):
         return _with_option(line)
-    own = re.match(r"backendctl ([a-z]+)(?: [a-z][a-z-]*)*", line)
+    own = re.match(r"backendctl ([a-z]+)(?: [a-z][a-z_-]*)*", line)
     if own is None:
         return line
     options = ""

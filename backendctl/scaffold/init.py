@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from backendctl.errors import BackendctlError
+from backendctl.scaffold.accepted import slug
 from backendctl.scaffold.place import place
 from backendctl.scaffold.promises import refuse_unless_sound
-from backendctl.scaffold.questions import FACTS, INIT_QUESTIONS, UNCHANGED, Answers, slug
+from backendctl.scaffold.questions import FACTS, INIT_QUESTIONS, UNCHANGED, Answers
 from backendctl.scaffold.recognise.declared import READY_GUESS
 from backendctl.scaffold.recognise.detect import LOOKED_FOR, recognise
 from backendctl.scaffold.recognise.facts import Found, Recognition, Remark

@@ -1,24 +1,35 @@
 """What `new` and `init` ask: every question once, with its default and what it accepts."""
 
-import difflib
-import keyword
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backendctl.errors import BackendctlError
-from backendctl.spec.command import CommandError, parse_command, write_command
+from backendctl.scaffold.accepted import (
+    A_COMMAND,
+    A_NAME,
+    A_NOUN,
+    A_PATH,
+    A_PLACE,
+    AnswerError,
+    Value,
+    as_command,
+    as_name,
+    as_path,
+    as_paths,
+    as_place,
+    as_quantity,
+    as_regimes,
+    as_resource,
+    one_of,
+    singular_of,
+    unknown,
+)
 from backendctl.spec.completion import P95_SHARE, THINK_TIME
 from backendctl.spec.model import Regime, Slo
-from backendctl.spec.units import COUNT, DURATION, FRACTION, RATE, Unit, UnitError
+from backendctl.spec.units import COUNT, DURATION, FRACTION, RATE
 
-Value = str | int | float | tuple[str, ...]
 Answers = Mapping[str, Value]
 """By question; quantities in the units of `spec.units`, and only what was answered."""
-
-
-class AnswerError(ValueError):
-    """An answer that its question does not accept; the text says what it accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,8 @@ class Question:
     key: str
     prompt: str
     parse: Callable[[object], Value]
+    accepted: str
+    """In words, for a person."""
     default: Callable[[Answers], str]
     """As it would be typed; given the answers so far."""
     show: Callable[[Value], str] = str
@@ -38,156 +51,6 @@ class Question:
     """Whether a person at a terminal is asked, or only an answer given beforehand counts."""
     skippable: bool = False
     """Whether an empty answer means that a later question says it: then it is not recorded."""
-
-
-# --- what is accepted -------------------------------------------------------------------------
-
-NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-RESOURCE = re.compile(r"[a-z]+(_[a-z]+)*")
-RESOURCE_LENGTH = 24
-
-TEMPLATE_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """any app apirouter cache column cursor data database datetime depend draft error health
-    index id item_id key lifecycle limit link metric name page path problem query request
-    response row schema server service setting table test text tuple typeadapter uuid view
-    controller domain telemetry paging openapi middleware uuids
-        after annotated async_connection asynccontextmanager base_model config_dict create_app
-        date_time field install_document install_problem json_dict not_found_error type_adapter
-        platform""",
-    )
-)
-"""Names that the template's own modules and classes use."""
-
-
-def as_name(written: object) -> str:
-    """A DNS label: it becomes a host name, a label and a folder."""
-    text = str(written).strip()
-    if not NAME.fullmatch(text):
-        hint = slug(text)
-        suggestion = f"; did you mean {hint!r}?" if NAME.fullmatch(hint) else ""
-        raise AnswerError(
-            f"{text!r} is not a service name (lower-case letters, digits and hyphens, beginning "
-            f"with a letter, at most 40){suggestion}"
-        )
-    return text
-
-
-def slug(text: str) -> str:
-    """The nearest thing to a service name, possibly empty."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-0123456789")[:40].rstrip("-")
-
-
-def as_resource(written: object) -> str:
-    """A noun that can stand in Python, SQL and a URL."""
-    text = str(written).strip()
-    if not RESOURCE.fullmatch(text) or len(text) > RESOURCE_LENGTH:
-        hint = re.sub(r"[^a-z]+", "_", text.lower()).strip("_")
-        suggestion = f"; did you mean {hint!r}?" if hint and hint != text else ""
-        raise AnswerError(
-            f"{text!r} is not a noun that can name a table (lower-case letters and underscores, "
-            f"at most {RESOURCE_LENGTH}){suggestion}"
-        )
-    if any(keyword.iskeyword(word) or word in TEMPLATE_WORDS for word in (text, singular_of(text))):
-        raise AnswerError(
-            f"{text!r} is a word that the generated code needs itself; say it more exactly, "
-            f"such as {f'customer_{text}'[:RESOURCE_LENGTH]!r}"
-        )
-    return text
-
-
-def singular_of(plural: str) -> str:
-    """The singular of a regular English plural; the word itself where there is none to see."""
-    for ending, replacement in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch")):
-        if plural.endswith(ending) and len(plural) > len(ending):
-            return plural.removesuffix(ending) + replacement
-    if plural.endswith("shes"):
-        return plural.removesuffix("es")
-    if plural.endswith("s") and not plural.endswith("ss") and len(plural) > 1:
-        return plural.removesuffix("s")
-    return plural
-
-
-def as_quantity(
-    unit: Unit, above: float = 0.0, below: float = float("inf")
-) -> Callable[[object], Value]:
-    """An answer in a unit, between two bounds that do not belong to it."""
-
-    def parse(written: object) -> Value:
-        try:
-            value = unit.parse(_number_if_one(written))
-        except UnitError as error:
-            raise AnswerError(f"{written!r} is {error}; accepted: {unit.accepted}") from error
-        if not above < value < below:
-            raise AnswerError(f"{written!r} is out of range; accepted: {unit.accepted}")
-        return value
-
-    return parse
-
-
-def _number_if_one(written: object) -> object:
-    if isinstance(written, str) and re.fullmatch(r"\s*[0-9]+(\.[0-9]+)?\s*", written):
-        return float(written) if "." in written else int(written)
-    return written
-
-
-def as_regimes(written: object) -> tuple[str, ...]:
-    """A list, or words with commas between them."""
-    words = written if isinstance(written, list | tuple) else re.split(r"[,\s]+", str(written))
-    found = []
-    for word in (str(w).strip().lower().replace("_", "-") for w in words):
-        if word in ("", "none"):
-            continue
-        if word not in list(Regime):
-            raise AnswerError(_unknown(word, [str(r) for r in Regime], "compliance regime"))
-        found.append(word)
-    return tuple(dict.fromkeys(found))
-
-
-def as_place(written: object) -> str:
-    """Where data must stay: a word such as a region or a union of states; empty: anywhere."""
-    text = str(written).strip().lower()
-    if text and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", text):
-        raise AnswerError(
-            f"{written!r} is not a place; accepted: a word such as 'eu' or 'us-east-1'"
-        )
-    return text
-
-
-def as_command(written: object) -> str:
-    """One line as a shell would split it; empty: none."""
-    text = str(written).strip()
-    try:
-        return text and write_command(parse_command(text))
-    except CommandError as error:
-        raise AnswerError(f"{text!r}: {error}; accepted: {error.accepted}") from error
-
-
-def as_paths(written: object) -> tuple[str, ...]:
-    """A list of paths, or paths with commas or blanks between them."""
-    words = written if isinstance(written, list | tuple) else re.split(r"[,\s]+", str(written))
-    return tuple(as_path(word) for word in words if word)
-
-
-def as_path(written: object) -> str:
-    """A path of the service; empty: none."""
-    text = str(written).strip()
-    if text and not re.fullmatch(r"/[^\s\"\\]*", text):
-        raise AnswerError(f"{text!r} is not a path; accepted: one that begins with /")
-    return text
-
-
-def one_of(*accepted: str) -> Callable[[object], str]:
-    """A choice."""
-
-    def parse(written: object) -> str:
-        text = str(written).strip().lower()
-        if text not in accepted:
-            raise AnswerError(_unknown(text, accepted, "choice"))
-        return text
-
-    return parse
 
 
 # --- the table --------------------------------------------------------------------------------
@@ -202,6 +65,7 @@ PROMISES: tuple[Question, ...] = (
         "peak_users",
         "Users at once at the expected peak (empty: state requests per second instead)",
         lambda w: "" if w == "" else as_quantity(COUNT)(w),
+        COUNT.accepted,
         _always(""),
         lambda v: v if isinstance(v, str) else COUNT.render(float(str(v))),
         applies=lambda a: "peak_rps" not in a,
@@ -211,6 +75,7 @@ PROMISES: tuple[Question, ...] = (
         "think_time",
         "How long a user waits between two requests",
         as_quantity(DURATION),
+        DURATION.accepted,
         _always(DURATION.render(THINK_TIME)),
         lambda v: DURATION.render(float(str(v))),
         applies=lambda a: bool(a.get("peak_users")),
@@ -219,6 +84,7 @@ PROMISES: tuple[Question, ...] = (
         "peak_rps",
         "Requests per second at the expected peak",
         as_quantity(RATE),
+        RATE.accepted,
         _always("200/s"),
         lambda v: RATE.render(float(str(v))),
         applies=lambda a: not a.get("peak_users"),
@@ -227,6 +93,7 @@ PROMISES: tuple[Question, ...] = (
         "p95",
         "95 of 100 requests are answered within",
         as_quantity(DURATION),
+        DURATION.accepted,
         lambda a: DURATION.render(round(P95_SHARE * float(str(a.get("p99", Slo().p99))), 6)),
         lambda v: DURATION.render(float(str(v))),
     ),
@@ -234,6 +101,7 @@ PROMISES: tuple[Question, ...] = (
         "p99",
         "99 of 100 requests are answered within",
         as_quantity(DURATION),
+        DURATION.accepted,
         lambda a: DURATION.render(round(float(str(a["p95"])) / P95_SHARE, 6)),
         lambda v: DURATION.render(float(str(v))),
     ),
@@ -241,6 +109,7 @@ PROMISES: tuple[Question, ...] = (
         "availability",
         "Share of requests answered without an error, over 30 days",
         as_quantity(FRACTION, below=1.0),
+        FRACTION.accepted,
         _always("99.9%"),
         lambda v: FRACTION.render(float(str(v))),
     ),
@@ -248,26 +117,29 @@ PROMISES: tuple[Question, ...] = (
         "team_size",
         "People who work on it",
         as_quantity(COUNT),
+        COUNT.accepted,
         _always("5"),
     ),
     Question(
         "compliance",
         f"Compliance regimes, any of {', '.join(Regime)} (empty: none)",
         as_regimes,
+        f"any of {', '.join(Regime)}, with commas between them",
         _always(""),
         lambda v: ",".join(v) if isinstance(v, tuple) else str(v),
     ),
-    Question("residency", "Where data must stay (empty: anywhere)", as_place, _always("")),
+    Question("residency", "Where data must stay (empty: anywhere)", as_place, A_PLACE, _always("")),
 )
 """What a repository does not show."""
 
 SERVICE: tuple[Question, ...] = (
-    Question("name", "Name of the service", as_name, _always("service")),
-    Question("resource", "What it keeps, as a plural noun", as_resource, _always("items")),
+    Question("name", "Name of the service", as_name, A_NAME, _always("service")),
+    Question("resource", "What it keeps, as a plural noun", as_resource, A_NOUN, _always("items")),
     Question(
         "singular",
         "One of them",
         as_resource,
+        A_NOUN,
         lambda a: singular_of(str(a["resource"])),
         asked=False,
     ),
@@ -276,32 +148,49 @@ SERVICE: tuple[Question, ...] = (
 NEW_QUESTIONS = (*SERVICE, *PROMISES)
 
 FACTS: tuple[Question, ...] = (
-    Question("start", "Start command", as_command, _always(""), asked=False),
-    Question("ready", "Path of the readiness check", as_path, _always("/"), asked=False),
-    Question("live", "Path of the liveness check", as_path, lambda a: str(a["ready"]), asked=False),
-    Question("migrate", "Command that migrates", as_command, _always(""), asked=False),
-    Question("install", "Command that installs", as_command, _always(""), asked=False),
-    Question("openapi", "Path of the OpenAPI document", as_path, _always(""), asked=False),
+    Question("start", "Start command", as_command, A_COMMAND, _always(""), asked=False),
+    Question("ready", "Path of the readiness check", as_path, A_PATH, _always("/"), asked=False),
+    Question(
+        "live",
+        "Path of the liveness check",
+        as_path,
+        A_PATH,
+        lambda a: str(a["ready"]),
+        asked=False,
+    ),
+    Question("migrate", "Command that migrates", as_command, A_COMMAND, _always(""), asked=False),
+    Question("install", "Command that installs", as_command, A_COMMAND, _always(""), asked=False),
+    Question("openapi", "Path of the OpenAPI document", as_path, A_PATH, _always(""), asked=False),
     Question(
         "paths",
         "Paths that the load test GETs, where there is no OpenAPI document",
         as_paths,
+        "paths with commas between them",
         _always(""),
         lambda v: ",".join(v) if isinstance(v, tuple) else str(v),
         asked=False,
     ),
-    Question("database", "Database", one_of("postgresql", "none"), _always("none"), asked=False),
-    Question("cache", "Cache", one_of("valkey", "none"), _always("none"), asked=False),
+    Question(
+        "database",
+        "Database",
+        one_of("postgresql", "none"),
+        "postgresql or none",
+        _always("none"),
+        asked=False,
+    ),
+    Question(
+        "cache", "Cache", one_of("valkey", "none"), "valkey or none", _always("none"), asked=False
+    ),
 )
 """What a repository usually shows; an answer given beforehand goes before what it shows."""
 
 INIT_QUESTIONS = (SERVICE[0], *FACTS, *PROMISES)
 
 
-def _unknown(word: str, known: Sequence[str], kind: str) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    suggestion = f"did you mean {near[0]!r}? " if near else ""
-    return f"{word!r} is not a {kind}; {suggestion}accepted: {', '.join(known)}"
+def defaults_of(questions: Sequence[Question]) -> dict[str, str]:
+    """Every question's default as it would be typed, if nothing at all is answered."""
+    answers, _ = resolve(questions, {}, use_defaults=True)
+    return {question.key: question.default(answers) for question in questions}
 
 
 # --- answering --------------------------------------------------------------------------------
@@ -352,7 +241,7 @@ def _parse_given(
         source = f"{where.get(key, '')} {key}".strip()
         try:
             if key not in by_key:
-                raise AnswerError(_unknown(key, list(by_key), "question"))
+                raise AnswerError(unknown(key, list(by_key), "question"))
             answers[key] = by_key[key].parse(written)
         except AnswerError as error:
             problems.append(f"{source}: {error}")

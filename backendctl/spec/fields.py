@@ -178,9 +178,9 @@ SecretName = Annotated[
 ]
 Port = Annotated[int, Field(ge=1, le=65535), Written(units.COUNT)]
 Replicas = Annotated[int, Field(ge=1), Written(units.COUNT)]
-Percent = Annotated[int, Field(ge=1, le=99), Written(units.COUNT)]
+Percent = Annotated[int, Field(ge=1, le=99), Written(units.PERCENT)]
 """Of traffic, while another release has the rest."""
-Share = Annotated[int, Field(ge=1, le=100), Written(units.COUNT)]
+Share = Annotated[int, Field(ge=1, le=100), Written(units.PERCENT)]
 """Of traffic, in percent; 100 is all of it."""
 
 

@@ -19,7 +19,7 @@ from backendctl.spec.positions import Positions, find_positions
 from backendctl.spec.problems import Problem, dotted, problems_of, walk, written
 
 FILE = "backend.toml"
-REFERENCE = "backendctl schema spec"
+REFERENCE = "backendctl schema keys"
 
 Located = tuple[positions.Path, Problem]
 
@@ -246,6 +246,14 @@ def _remove(document: dict[str, Any], path: positions.Path) -> None:
 # --- the error --------------------------------------------------------------------------------
 
 
+def _reference(problems: list[Problem]) -> str:
+    """The command that shows the keys of the table that all problems are in, or all keys."""
+    from backendctl.spec.reference import tables
+
+    table, *others = {problem.key.split(".")[0] for problem in problems}
+    return f"{REFERENCE} {table}" if not others and table in tables() else REFERENCE
+
+
 def _error(code: str, problems: list[Problem], file: str) -> BackendctlError:
     ordered = sorted(problems)
     count = "a problem" if len(ordered) == 1 else f"{len(ordered)} problems"
@@ -254,6 +262,6 @@ def _error(code: str, problems: list[Problem], file: str) -> BackendctlError:
         code,
         f"{FILE} has {count}:\n{lines}",
         state="nothing was changed",
-        next=(f"{REFERENCE}    # every key, and what it accepts",),
+        next=(f"{_reference(ordered)}    # every key, and what it accepts",),
         data={"problems": [problem.data(file) for problem in ordered]},
     )

@@ -44,7 +44,19 @@ def problems_of(
     error: ValidationError, document: Mapping[str, Any], where: Positions
 ) -> list[tuple[Path, Problem]]:
     """Everything the models refused, each with its path in the document."""
-    return [_problem(details, document, where) for details in error.errors()]
+    return [
+        _problem(details, document, where)
+        for details in error.errors()
+        if not _follows(details, document)
+    ]
+
+
+def _follows(details: ErrorDetails, document: Mapping[str, Any]) -> bool:
+    """Whether it only follows from another: a list seems short when its values are refused."""
+    if details["type"] != "too_short":
+        return False
+    found = _lookup(document, _document_path(details["loc"], document))
+    return isinstance(found, list) and len(found) >= details["ctx"]["min_length"]
 
 
 def dotted(path: Path) -> str:

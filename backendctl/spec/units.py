@@ -242,4 +242,14 @@ COUNT = Unit(
     plain=True,
     whole=True,
 )
-UNITS: tuple[Unit, ...] = (DURATION, FRACTION, GROWTH, SIZE, RATE, COUNT)
+PERCENT = Unit(
+    name="a share of traffic",
+    accepted='a whole percentage such as 25 or "25%"',
+    pattern=r"^[0-9]+ ?%$",
+    parse_text=lambda text: int(text.removesuffix("%")),
+    render=lambda percent: f"{int(percent)}%",
+    plain=True,
+    whole=True,
+    most=100.0,
+)
+UNITS: tuple[Unit, ...] = (DURATION, FRACTION, GROWTH, SIZE, RATE, COUNT, PERCENT)

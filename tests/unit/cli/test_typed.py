@@ -33,6 +33,7 @@ def test_an_option_alone_is_added_to_the_command_that_was_typed(
         ("backendctl rollout recover  # later", "backendctl rollout recover --env prod  # later"),
         ("backendctl up --env staging", "backendctl up --env staging"),
         ("backendctl init", "backendctl init"),
+        ("backendctl secrets set on_call", "backendctl secrets set on_call --env prod"),
         ("backendctl --version", "backendctl --version"),
         ("df -h /", "df -h /"),
     ],

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from backendctl.errors import BackendctlError
+from backendctl.scaffold.accepted import Value
 from backendctl.scaffold.init import Survey, spec_text, survey, write_spec
-from backendctl.scaffold.questions import INIT_QUESTIONS, Value, resolve
+from backendctl.scaffold.questions import INIT_QUESTIONS, resolve
 from backendctl.scaffold.recognise.facts import Found
 from backendctl.scaffold.render import _toml_string
 from backendctl.spec.load import read_spec

@@ -4,16 +4,13 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from backendctl.errors import BackendctlError
+from backendctl.scaffold.accepted import AnswerError, as_name, as_resource, singular_of, slug
 from backendctl.scaffold.questions import (
     INIT_QUESTIONS,
     NEW_QUESTIONS,
-    AnswerError,
     Question,
-    as_name,
-    as_resource,
+    defaults_of,
     resolve,
-    singular_of,
-    slug,
 )
 
 
@@ -155,3 +152,19 @@ def test_singulars_of_regular_plurals(plural: str, singular: str) -> None:
 def test_init_asks_no_more_than_a_repository_cannot_show() -> None:
     asked = {q.key for q in INIT_QUESTIONS if q.asked}
     assert asked == {q.key for q in NEW_QUESTIONS if q.asked} - {"resource"}
+
+
+@pytest.mark.parametrize("question", {q.key: q for q in (*NEW_QUESTIONS, *INIT_QUESTIONS)}.values())
+def test_what_a_question_says_it_accepts_is_what_its_refusal_says(question: Question) -> None:
+    with pytest.raises(AnswerError) as refused:
+        question.parse("no ' such")
+    words = question.accepted if ", " not in question.accepted else question.accepted.split(", ")[0]
+    assert any(word in str(refused.value) for word in words.split() if len(word) > 3)
+
+
+def test_every_question_has_a_default_to_show_and_it_is_accepted() -> None:
+    for questions in (NEW_QUESTIONS, INIT_QUESTIONS):
+        shown = defaults_of(questions)
+        assert list(shown) == [q.key for q in questions]
+        for question in questions:
+            question.parse(shown[question.key])

@@ -9,14 +9,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import HealthCheck, assume, given, settings, strategies
 
-from backendctl.scaffold.questions import (
-    NEW_QUESTIONS,
-    AnswerError,
-    Value,
-    as_resource,
-    resolve,
-    singular_of,
-)
+from backendctl.scaffold.accepted import AnswerError, Value, as_resource, singular_of
+from backendctl.scaffold.questions import NEW_QUESTIONS, resolve
 from backendctl.scaffold.render import Rendered, render_service
 from backendctl.spec.load import read_spec
 from backendctl.spec.model import Regime

@@ -1,14 +1,17 @@
 """Files as people write them: they load, and an editor finds nothing wrong with them."""
 
+import re
 import tomllib
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from backendctl.errors import BackendctlError
 from backendctl.spec.load import find_project, load_spec, read_spec
 from backendctl.spec.model import PlatformName, Regime, Spec
-from backendctl.spec.schema import reference_markdown, spec_schema
+from backendctl.spec.reference import reference_markdown, reference_text
+from backendctl.spec.schema import spec_schema
 
 EXAMPLES = sorted(Path(__file__).parent.joinpath("examples").glob("*.toml"))
 
@@ -127,6 +130,22 @@ def test_the_page_has_every_table() -> None:
     page = reference_markdown()
     for name in Spec.model_fields:
         assert f"[{name}" in page or f"`{name}`" in page, name
+
+
+def test_the_keys_on_a_terminal_fit_80_columns_and_say_what_the_page_says() -> None:
+    said, page = reference_text(), reference_markdown()
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+    for name in re.findall(r"^\| `([\w.]+)`", page, re.MULTILINE):
+        assert re.search(rf"^  {re.escape(name)}  \(", said, re.MULTILINE), name
+
+
+def test_the_keys_of_one_table_are_shown_alone() -> None:
+    said = reference_text("rollout")
+    assert said.startswith("[rollout]")
+    assert "steps" in said
+    assert "[load]" not in said
+    with pytest.raises(BackendctlError, match='did you mean "rollout"'):
+        reference_text("roll")
 
 
 def test_every_example_and_default_in_the_schema_is_accepted_by_its_own_rule() -> None:

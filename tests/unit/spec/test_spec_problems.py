@@ -44,6 +44,8 @@ def broken(text: str | bytes) -> BackendctlError:
         ("[team]\nsize = 'six'", 7, "team.size", "not a whole number"),
         ("[team]\non_call = 'yes'", 7, "team.on_call", "accepted: true or false"),
         ("[rollout]\nsteps = [5, 100]", 7, "rollout.steps[1]", "accepted: at most 99"),
+        ("[rollout]\nsteps = [0.25]", 7, "rollout.steps[0]", 'such as 25 or "25%"'),
+        ("[rollout]\nsteps = ['5 percent']", 7, "rollout.steps[0]", 'such as 25 or "25%"'),
         ("[rollout]\nsteps = []", 7, "rollout.steps", "at least 1 value"),
         ("[rollout]\nsteps = 5", 7, "rollout.steps", "a list in square brackets"),
         ("[rollout]\nmax_ratio = '2'", 7, "rollout.max_ratio", "a number such as 2.0"),
@@ -207,3 +209,18 @@ def test_any_document_is_read_or_refused_with_problems(document: dict[str, objec
     problems = broken(text).data["problems"]  # none of these can name a start command
     assert problems
     assert all(1 <= p["line"] <= text.count("\n") + 1 for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("added", "command"),
+    [
+        ("[rollout]\nsteps = [500]", "backendctl schema keys rollout"),
+        ("[on_call]\nwho = 'x'", "backendctl schema keys on_call"),
+        ("[environments.prod]\nport = -1", "backendctl schema keys environments"),
+        ("[rollout]\nsteps = [500]\n[slo]\np95 = 3", "backendctl schema keys"),
+        ("[nonsense]\nx = 1", "backendctl schema keys"),
+    ],
+)
+def test_a_problem_leads_to_the_keys_of_its_table(added: str, command: str) -> None:
+    (line,) = broken(f"{BASE}{added}\n").next
+    assert line.split("  ")[0] == command

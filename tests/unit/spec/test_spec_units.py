@@ -13,6 +13,7 @@ from backendctl.spec.units import (
     DURATION,
     FRACTION,
     GROWTH,
+    PERCENT,
     RATE,
     SIZE,
     UNITS,
@@ -58,6 +59,9 @@ DECIMALS = st.decimals(min_value=0, max_value=10**6, places=3)
         (COUNT, "5_000", 5000),
         (COUNT, "1.5M", 1_500_000),
         (COUNT, 12, 12),
+        (PERCENT, 25, 25),
+        (PERCENT, "25%", 25),
+        (PERCENT, "5 %", 5),
     ],
 )
 def test_what_is_written_is_held(unit: Unit, written: object, held: float) -> None:
