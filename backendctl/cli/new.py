@@ -1,5 +1,6 @@
 """`backendctl new`: a new service's repository."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,6 +103,7 @@ def _answer(
             "repository": history.repository,
             "commit": history.commit,
             "reason": history.reason,
+            "next": list(history.next),
         },
     }
     error = None
@@ -129,11 +131,12 @@ def _text(created: "Created", history: "History", assumed: dict[str, str]) -> st
     if history.commit:
         lines.append("git: a repository with a first commit")
     elif history.repository:
-        lines.append(f"git: a repository, but no commit yet ({history.reason})")
+        lines.append(f"git: a repository; the first commit was not made: {history.reason}")
     elif history.reason and history.reason != "--no-git":
         lines.append(f"git: nothing done ({history.reason})")
     if not created.placed.conflicts:
-        lines += ["next:", f"  cd {_shown(created.folder)}", "  backendctl up"]
+        following = (f"cd {shlex.quote(_shown(created.folder))}", *history.next, "backendctl up")
+        lines += ["next:", *(f"  {line}" for line in following)]
     return "\n".join(lines)
 
 

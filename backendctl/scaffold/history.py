@@ -1,5 +1,6 @@
 """The first commit of a scaffolded repository."""
 
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +14,14 @@ class History:
     repository: bool
     commit: bool
     reason: str = ""
+    next: tuple[str, ...] = ()
+    """Commands that make the first commit, typed in the folder."""
+
+
+IDENTITY = (
+    "git config user.name 'YOUR NAME'",
+    "git config user.email 'YOU@EXAMPLE.COM'",
+)
 
 
 def begin_history(folder: Path, message: str) -> History:
@@ -27,11 +36,21 @@ def begin_history(folder: Path, message: str) -> History:
     result = _git(folder, "init", "--quiet")
     if result.returncode != 0:
         return History(False, False, _last_line(result))
+    by_hand = ("git add --all", f"git commit --message {shlex.quote(message)}")
+    if not _has_identity(folder):
+        return History(True, False, "git has no name to commit under", (*IDENTITY, *by_hand))
     for arguments in (("add", "--all"), ("commit", "--quiet", "--message", message)):
         result = _git(folder, *arguments)
         if result.returncode != 0:
-            return History(True, False, f"git {arguments[0]}: {_last_line(result)}")
+            return History(True, False, f"git {arguments[0]}: {_last_line(result)}", by_hand)
     return History(True, True)
+
+
+def _has_identity(folder: Path) -> bool:
+    """Whether git knows, or trusts itself to make up, whose commit it would be."""
+    return all(
+        _git(folder, "var", f"GIT_{who}_IDENT").returncode == 0 for who in ("AUTHOR", "COMMITTER")
+    )
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
