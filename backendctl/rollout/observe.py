@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from backendctl.platforms.base import ArmSample, Latencies, Sample
+from backendctl.platforms.base import ArmSample, Breakdown, Latencies, Sample
+from backendctl.platforms.counters import began_anew
+from backendctl.rollout.breakdowns import with_breakdown, with_seen
 from backendctl.rollout.verdict import ArmBlock, Block
 
 MIN_OWN_P99_REQUESTS = 1000
@@ -32,7 +34,15 @@ def block_between(
         arms.append(arm)
         if problem:
             problems.append(f"{name}: {problem}")
-    return Block(start, end, arms[0], arms[1]), "; ".join(problems)
+    theirs, mine = arms[1], _breakdown(after, candidate)
+    if theirs is not None:
+        theirs = with_seen(theirs, mine, _breakdown(before, stable), _breakdown(after, stable))
+    return Block(start, end, arms[0], theirs), "; ".join(problems)
+
+
+def _breakdown(sample: Sample | None, number: int | None) -> Breakdown | None:
+    arm = sample.arms.get(number) if sample is not None and number is not None else None
+    return arm.breakdown if arm is not None else None
 
 
 def _arm(
@@ -45,7 +55,7 @@ def _arm(
     first, last = before.arms.get(number), after.arms.get(number)
     if last is None or first is None:
         return None, f"the gateway has no counters of release {number}"
-    if _fell(first, last):
+    if began_anew(first, last):
         return None, f"the counters of release {number} began anew"
     old, new = _counts(first, thresholds), _counts(last, thresholds)
     errors = new.errors - old.errors
@@ -53,25 +63,8 @@ def _arm(
     # A gateway flushes its histogram a moment after its counters, so that the slow requests of
     # one moment may show in the next block: never more of them than requests.
     slow = {name: min(new.slow[name] - old.slow[name], requests) for name in thresholds}
-    return ArmBlock(requests, errors, slow), ""
-
-
-def _fell(first: ArmSample, last: ArmSample) -> bool:
-    pairs = [
-        (first.requests, last.requests),
-        (first.errors, last.errors),
-        (first.masked, last.masked),
-        (first.latencies.total, last.latencies.total),
-        *zip(first.latencies.at_most, last.latencies.at_most, strict=False),
-        *zip(_above(first.latencies), _above(last.latencies), strict=False),
-    ]
-    same_edges = first.latencies.edges_ms == last.latencies.edges_ms
-    return not same_edges or any(new < old for old, new in pairs)
-
-
-def _above(latencies: Latencies) -> list[int]:
-    """Requests above each edge; cumulative too, so these never fall within a series either."""
-    return [latencies.total - count for count in latencies.at_most]
+    block = ArmBlock(requests, errors, slow)
+    return with_breakdown(block, first.breakdown, last.breakdown), ""
 
 
 def _counts(arm: ArmSample, thresholds: Mapping[str, float]) -> ArmBlock:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Platform, Release, Sample
+from backendctl.rollout.breakdowns import told_apart
 from backendctl.rollout.history import Serving
 from backendctl.rollout.observe import own_p99
 from backendctl.rollout.states import Kind, RolloutPlan
@@ -92,6 +93,7 @@ def plan_rollout(
         spec_digest=digest(spec),
         begun_by=begun_by,
         candidate_ran=candidate_ran,
+        contract=bool(candidate.processes.contract) and kind is not Kind.ROLLBACK,
         approvals=rollout.approvals if kind in (Kind.CANARY, Kind.BLUE_GREEN) else (),
     )
 
@@ -128,6 +130,7 @@ def _verdict(spec: Spec, baseline: Baseline, stable: int | None) -> VerdictPlan:
         deadline=max(rollout.deadline, rollout.warm_up + rollout.step_time),
         # Sessions, not requests, are spread by weight then.
         share_tolerance=0.0 if rollout.sticky != "none" else SHARE_TOLERANCE,
+        by_endpoint=told_apart(arm),
     )
 
 

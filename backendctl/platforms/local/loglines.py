@@ -51,8 +51,11 @@ class Tail:
 
     def __init__(self, log: Path) -> None:
         self._log = log
+        self._copy = log.with_name(f"{log.name}.1")
         self._position = log.stat().st_size if log.exists() else 0
         self._mark = _beginning(log, self._position)
+        self._known_copy = _identity(self._copy)
+        self._cut = False
         self._pending = b""
 
     def new_lines(self) -> list[bytes]:
@@ -63,12 +66,18 @@ class Tail:
     def _new_bytes(self) -> bytes:
         if not self._log.exists():
             return b""
-        found = b""
-        if _beginning(self._log, self._position) != self._mark:
+        found, copy = b"", _identity(self._copy)
+        fresh_copy = copy is not None and copy != self._known_copy
+        self._known_copy = copy
+        cut = _beginning(self._log, self._position) != self._mark
+        if cut and not fresh_copy and not self._cut:
+            self._cut = True  # it may have been cut this moment, and get its copy the next
+            return b""
+        self._cut = False
+        if cut or fresh_copy:
             # Copied to .1 and cut: what was not read yet is at the end of the copy.
-            copy = self._log.with_name(f"{self._log.name}.1")
-            if _beginning(copy, self._position) == self._mark:
-                found = _rest(copy, self._position)
+            if fresh_copy and _beginning(self._copy, self._position) == self._mark:
+                found = _rest(self._copy, self._position)
             self._position = 0
         found += (fresh := _rest(self._log, self._position))
         self._position += len(fresh)
@@ -87,6 +96,14 @@ def _beginning(log: Path, size: int) -> bytes:
             return file.read(min(size, _MARK_BYTES))
     except FileNotFoundError:
         return b""
+
+
+def _identity(log: Path) -> int | None:
+    """Another number for each file that bears the name."""
+    try:
+        return log.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _rest(log: Path, position: int) -> bytes:

@@ -16,12 +16,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from backendctl.rollout.verdict import guards
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.plan import Plan
 from backendctl.rollout.verdict.processes import (
     Logs,
+    exp,
     log,
     log_mean_exp,
     log_sum_exp,
@@ -116,6 +118,20 @@ class Endpoints:
         evidence = [log_mean_exp(each) for each in self.parts[0].raw]
         place = max(range(len(evidence)), key=evidence.__getitem__)
         return place if evidence[place] > 0.0 else None
+
+    def numbers(self) -> Mapping[str, Any]:
+        """Those that speak most against the candidate, by name: for people, and short."""
+        evidence = [log_mean_exp(each) for each in self.parts[0].raw] if self.parts else []
+        places = sorted(range(len(evidence)), key=lambda place: (-evidence[place], place))
+        return {
+            self.names[place]: {
+                "candidate_events": self.candidate[place],
+                "stable_events": self.stable[place],
+                "evidence": exp(evidence[place]),
+            }
+            for place in places[: default.TOLD_ENDPOINTS]
+            if evidence[place] > 0.0
+        }
 
     def _named(self, candidate: Mapping[str, int], stable: Mapping[str, int]) -> "Endpoints":
         """With a place for each endpoint that had an event; those beyond the last are left out."""

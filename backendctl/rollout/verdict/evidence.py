@@ -7,7 +7,9 @@ the same evidence and the same judgements bit for bit.
 from dataclasses import dataclass, replace
 
 from backendctl.rollout.verdict import guards
+from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock, Block
+from backendctl.rollout.verdict.clients import Clients, without
 from backendctl.rollout.verdict.plan import Plan
 from backendctl.rollout.verdict.track import Track, begin_track, begin_track_step, update_track
 
@@ -38,6 +40,9 @@ class Evidence:
     """Blocks of this step left out as warm-up."""
     distrust: guards.Distrust
     share: guards.Share
+    clients: Clients
+    without_worst: Track | None
+    """The track of errors, less those of the worst client; None where it is the same."""
 
 
 def begin(plan: Plan) -> Evidence:
@@ -57,6 +62,8 @@ def begin(plan: Plan) -> Evidence:
         warming=0,
         distrust=guards.Distrust(),
         share=guards.Share(),
+        clients=Clients(),
+        without_worst=None,
     )
 
 
@@ -87,6 +94,10 @@ def begin_step(plan: Plan, evidence: Evidence, step: int, at: float | None = Non
         warming=0,
         distrust=guards.Distrust(),
         share=guards.Share(),
+        clients=evidence.clients.begin_step(),
+        without_worst=None
+        if evidence.without_worst is None
+        else begin_track_step(plan.metrics[0], evidence.without_worst),
     )
 
 
@@ -121,11 +132,31 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         update_track(plan, metric, track, step, candidate, stable, block.seconds)
         for metric, track in zip(plan.metrics, evidence.tracks, strict=True)
     )
+    clients, without_worst = _leave_out(plan, evidence, candidate, stable, block.seconds)
     return replace(
         seen,
+        clients=clients,
+        without_worst=without_worst,
         tracks=tracks,
         candidate=evidence.candidate + candidate.requests,
         stable=evidence.stable + stable.requests,
         counted=evidence.counted + block.seconds,
         share=evidence.share.after(plan, step.percent, candidate.requests, stable.requests),
+    )
+
+
+def _leave_out(
+    plan: Plan, evidence: Evidence, candidate: ArmBlock, stable: ArmBlock, seconds: float
+) -> tuple[Clients, Track | None]:
+    """Whose failures there were, and the track of errors without the worst client's."""
+    if not plan.has_stable or plan.metrics[0].name != default.ERRORS:
+        return evidence.clients, None
+    clients = evidence.clients.after(candidate, stable)
+    worst = clients.worst()
+    if worst is None:
+        return clients, None
+    metric, track = plan.metrics[0], evidence.without_worst or evidence.tracks[0]
+    step = plan.steps[evidence.step]
+    return clients, update_track(
+        plan, metric, track, step, without(candidate, worst), without(stable, worst), seconds
     )

@@ -48,7 +48,8 @@ def judge(plan: Plan, evidence: Evidence, elapsed_in_step: float) -> Judgement:
     `numbers` holds `evidence`, `evidence_limit`, `evidence_without_speed_limit`,
     `certificate_limit`, `step`, `percent`, `candidate_requests`, `stable_requests`,
     `counted_seconds`, `warm_up_blocks`, `unusable_blocks`, `share`, `share_evidence`,
-    `requests_needed` (of the candidate, until certified; None if unknown) and, by name, `metrics`.
+    `requests_needed` (of the candidate, until certified; None if unknown) and, by name, `metrics`;
+    `evidence_without_worst_client` where failures may be of one client that sticks to an arm.
     Raises ValueError before the first `begin_step`.
     """
     if evidence.step < 0:
@@ -58,9 +59,20 @@ def judge(plan: Plan, evidence: Evidence, elapsed_in_step: float) -> Judgement:
         for metric, track in zip(plan.metrics, evidence.tracks, strict=True)
     ]
     total = log_sum_exp([r.fail for r in readings])
-    numbers = _numbers(plan, evidence, readings, total)
-    decision, reason = _decide(plan, evidence, readings, total, elapsed_in_step)
+    sure = _without_worst_client(plan, evidence, readings, total)
+    numbers = _numbers(plan, evidence, readings, total, sure)
+    decision, reason = _decide(plan, evidence, readings, total, sure, elapsed_in_step)
     return Judgement(decision, reason, numbers)
+
+
+def _without_worst_client(
+    plan: Plan, evidence: Evidence, readings: list[Reading], total: float
+) -> float:
+    """log of the evidence that does not rest on one client; no more than `total`."""
+    if evidence.without_worst is None:
+        return total
+    errors = read(plan, plan.metrics[0], evidence.without_worst)
+    return min(total, log_sum_exp([errors.fail, *(r.fail for r in readings[1:])]))
 
 
 def _decide(
@@ -68,9 +80,10 @@ def _decide(
     evidence: Evidence,
     readings: list[Reading],
     total: float,
+    sure: float,
     elapsed: float,
 ) -> tuple[Decision, str]:
-    if total >= -math.log(plan.alpha):
+    if sure >= -math.log(plan.alpha):
         worst = max(readings, key=lambda r: r.fail)
         return Decision.FAIL, words.convicted(plan, evidence, worst, total)
     if evidence.distrust.persists(plan):
@@ -83,7 +96,7 @@ def _decide(
         missing = words.unmeasured(plan, evidence, elapsed)
         if missing:
             return Decision.INVALID, missing
-    waiting = _waiting(plan, evidence, readings, elapsed)
+    waiting = _waiting(plan, evidence, readings, total, sure, elapsed)
     if not waiting:
         return Decision.PASS, words.certified(plan, evidence, readings)
     if elapsed >= plan.deadline:
@@ -91,7 +104,14 @@ def _decide(
     return Decision.CONTINUE, words.waiting(waiting)
 
 
-def _waiting(plan: Plan, evidence: Evidence, readings: list[Reading], elapsed: float) -> list[str]:
+def _waiting(
+    plan: Plan,
+    evidence: Evidence,
+    readings: list[Reading],
+    total: float,
+    sure: float,
+    elapsed: float,
+) -> list[str]:
     """Everything that a pass still lacks, in plain words; empty when nothing does."""
     lacks = [
         words.uncertified(plan, evidence, r, needed(plan, evidence, r))
@@ -102,6 +122,8 @@ def _waiting(plan: Plan, evidence: Evidence, readings: list[Reading], elapsed: f
         lacks.append(words.few_requests(plan, evidence))
     if elapsed < plan.warm_up + plan.step_time or evidence.counted <= 0.0:
         lacks.append(words.short_time(plan, elapsed))
+    if total >= -math.log(plan.alpha):
+        lacks.append(words.one_client(plan, evidence, total, sure))
     raw = log_sum_exp([r.fail_raw for r in readings])
     if raw >= math.log(default.NO_STEP_UP):
         lacks.append(words.suspicion(raw))
@@ -121,12 +143,14 @@ def staleness(evidence: Evidence, elapsed: float) -> float:
 
 
 def _numbers(
-    plan: Plan, evidence: Evidence, readings: list[Reading], total: float
+    plan: Plan, evidence: Evidence, readings: list[Reading], total: float, sure: float
 ) -> Mapping[str, Any]:
     lacking = [needed(plan, evidence, r) for r in readings if r.metric.certified]
     known = [n for n in lacking if n is not None]
     requests = evidence.candidate + evidence.stable
+    alone = {} if evidence.without_worst is None else {"evidence_without_worst_client": exp(sure)}
     return {
+        **alone,
         "evidence": exp(total),
         "evidence_limit": 1.0 / plan.alpha,
         "evidence_without_speed_limit": exp(log_sum_exp([r.fail_raw for r in readings])),
@@ -169,4 +193,5 @@ def _metric_numbers(plan: Plan, evidence: Evidence, reading: Reading) -> Mapping
         "requests_needed": needed(plan, evidence, reading) if metric.certified else 0,
         "dispersion": track.dispersion.value,
         "outage_blocks": track.masked,
+        **({"endpoints": track.endpoints.numbers()} if metric.by_endpoint else {}),
     }

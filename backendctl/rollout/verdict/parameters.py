@@ -63,8 +63,12 @@ ENDPOINT_SHARE = 0.5
 other part stays with the service as a whole."""
 MOST_ENDPOINTS = 41
 """Endpoints with evidence of their own: 40 by name, and the rest together."""
-CLIENTS = 4
-"""Clients with the most failures that a block names, for each arm."""
+TOLD_ENDPOINTS = 3
+"""Endpoints that a judgement's numbers name."""
+MOST_CLIENTS = 16
+"""Clients whose failures are added up, to find the worst."""
+MOST_MIXED = 1024
+"""Clients remembered as seen on both arms."""
 
 WARM_UP = 30.0
 """Seconds after each rise of the weight in which blocks do not count."""

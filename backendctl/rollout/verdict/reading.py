@@ -36,6 +36,14 @@ class Reading:
     def fail(self) -> float:
         return log_sum_exp((self.fail_relative, self.fail_absolute))
 
+    @property
+    def endpoints_tell(self) -> bool:
+        """Whether single endpoints say more against the candidate than the service's sums."""
+        if not self.metric.by_endpoint or not self.track.fail:
+            return False
+        whole = log_mean_exp(self.track.fail[0].relative_raw)
+        return self.track.endpoints.evidence(0, raw=True) > whole
+
 
 def read(plan: Plan, metric: Metric, track: Track) -> Reading:
     """Combine one metric's processes."""

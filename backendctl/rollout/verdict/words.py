@@ -87,7 +87,32 @@ def convicted(plan: Plan, evidence: Evidence, worst: Reading, total: float) -> s
         text += " since the first step"
     if worst.fail_absolute > worst.fail_relative and worst.metric.limit is not None:
         text += f", the limit is {100 * worst.metric.limit:g} %"
+    text = _endpoint(worst) + text
     return f"{text}: evidence {number(exp(total))}, limit {number(1.0 / plan.alpha)}"
+
+
+def _endpoint(reading: Reading) -> str:
+    """The endpoint that is the trouble, where one shows more clearly than the whole service."""
+    endpoints = reading.track.endpoints
+    place = endpoints.worst()
+    if place is None or not reading.endpoints_tell:
+        return ""
+    return (
+        f"{endpoints.names[place]}: candidate {did(reading.metric)} "
+        f"{count(endpoints.candidate[place])} of its requests, "
+        f"stable {count(endpoints.stable[place])}; all endpoints: "
+    )
+
+
+def one_client(plan: Plan, evidence: Evidence, total: float, sure: float) -> str:
+    clients = evidence.clients
+    worst = clients.worst()
+    failures = clients.failures.get(worst, 0) if worst is not None else 0
+    return (
+        f"evidence {number(exp(total))} against the candidate rests on one client with "
+        f"{count(failures)} failures, which has not been seen on stable; without that client it "
+        f"is {number(exp(sure))}, limit {number(1.0 / plan.alpha)}"
+    )
 
 
 def unusable(evidence: Evidence) -> str:
