@@ -28,6 +28,7 @@ from backendctl.platforms.local.postgres import Postgres
 from backendctl.platforms.local.server import Server
 from backendctl.platforms.local.supervisor import ProgramStatus, Supervisor
 from backendctl.platforms.local.valkey import Valkey
+from backendctl.platforms.local.watchdog import WATCHDOG, Watchdog
 from backendctl.spec.model import Environment, Spec
 
 _READY_DEADLINE = 60.0
@@ -52,6 +53,7 @@ class LocalFoundation:
         self._supervisor = supervisor or Supervisor(layout.home)
         self._fixed = {Gateway.name: environment.port}
         self._servers = servers(layout, spec)
+        self._watchdog = Watchdog(layout, spec)
         self._database = Postgres(layout) if spec.data.engine == "postgresql" else None
 
     def ensure(self, on_line: OnLine) -> None:
@@ -63,6 +65,7 @@ class LocalFoundation:
             self._database.refuse_if_lost()
         self._layout.create()
         self._supervisor.ensure(on_line)
+        self._supervisor.start(self._watchdog.prepare())
         one_at_a_time = threading.Lock()
 
         def say(line: str) -> None:
@@ -98,10 +101,11 @@ class LocalFoundation:
     def status(self) -> Sequence[ServiceStatus]:
         ports = Ports(self._layout)
         programs = self._supervisor.programs()
-        return [
+        found = [
             self._look(server, ports.assigned(server.name), programs.get(server.name))
             for server in self._servers
         ]
+        return [*found, self._watchdog.look(programs.get(WATCHDOG))]
 
     @staticmethod
     def _look(server: Server, port: int | None, program: ProgramStatus | None) -> ServiceStatus:

@@ -20,7 +20,7 @@ from typing import Any
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import ArmSample, FailedRequest, Latencies, Sample
+from backendctl.platforms.base import ArmSample, FailedRequest, Latencies, Sample, Span
 from backendctl.platforms.local.breakdown import Tally
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
 from backendctl.platforms.local.envoy_config import Arm
@@ -28,6 +28,7 @@ from backendctl.platforms.local.gateway import DEFAULT_SLOW_MS, GATEWAY
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.loglines import Tail, last_lines
 from backendctl.platforms.local.request_log import Entry, Outcome, parse
+from backendctl.platforms.local.traffic_ring import TrafficRing
 
 STANDARD_EDGES_MS = (
     *(1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700),
@@ -71,12 +72,27 @@ class EnvoyMeter:
         self._tail: Tail | None = None
         self._tally = Tally(max(edges_ms, default=DEFAULT_SLOW_MS))
         self._edges = edges(edges_ms)
+        self.recorded = TrafficRing(layout.traffic, self._edges)
+        """What the environment's watchdog writes down."""
         self._clock = clock or SystemClock()
         self._former: dict[int, ArmSample] = {}
 
     def sample(self) -> Sample:
-        """As the base says. Counters and histograms are of the same moment, to a millisecond or
-        two: the first reading makes Envoy collect its histograms, the second fetches them."""
+        """As the base says."""
+        counted = self.counters()
+        return Sample(counted.at, self._broken_down(counted.arms))
+
+    def history(self, since: float) -> Sequence[Span]:
+        """As the base says. Spans that were recorded at other edges are left out: the watchdog
+        counts at those that the last `up` was told."""
+        return self.recorded.since(since)
+
+    def counters(self) -> Sample:
+        """A sample without its breakdown, which costs little.
+
+        Counters and histograms are of the same moment, to a millisecond or two: the first reading
+        makes Envoy collect its histograms, the second fetches them.
+        """
         try:
             counters = self._admin.stats(_PATTERN, histogram_buckets="detailed")
             at = self._clock.now()
@@ -92,7 +108,7 @@ class EnvoyMeter:
             ) from error
         arms = arm_samples(counters_of(counters), bins_of(histograms), self._edges)
         self._former = {n: never_unmasked(arm, self._former.get(n)) for n, arm in arms.items()}
-        return Sample(at, self._broken_down(self._former))
+        return Sample(at, self._former)
 
     def failures(self, number: int, limit: int) -> Sequence[FailedRequest]:
         found = [

@@ -92,6 +92,10 @@ class LocalStore:
         epoch, held = self._state()
         return None if held is None else self._describe(held, epoch)
 
+    def epoch(self) -> int:
+        """See base.Store."""
+        return self._state()[0]
+
     # --- releases ---
 
     def add_release(self, grant: Grant, release: Release) -> None:
