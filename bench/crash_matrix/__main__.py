@@ -59,8 +59,8 @@ def write(cells: Sequence[Cell]) -> None:
         "failures": failures,
         "requests": sum(cell.requests for cell in cells),
         "scenarios": Counter(cell.scenario for cell in cells),
-        "phases": Counter(cell.phase or "not begun" for cell in cells),
-        "ends": Counter(cell.result or "never began" for cell in cells),
+        "phases": Counter(cell.phase or "none in flight" for cell in cells),
+        "ends": Counter(cell.result or "nothing to recover" for cell in cells),
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(body, indent=1) + "\n")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backendctl.platforms.base import Condition, Routes
 from backendctl.rollout.history import serving
@@ -10,7 +10,7 @@ from backendctl.rollout.outcome import Outcome
 from backendctl.rollout.records import check
 from backendctl.rollout.states import Phase
 from bench.crash_matrix.scenarios import Scenario, must_end
-from bench.shop.drivers import Death, Ended, PatientJudge, run
+from bench.shop.drivers import Death, PatientJudge, run
 from bench.shop.environment import Shop
 from bench.shop.users import Users
 
@@ -28,12 +28,14 @@ class Cell:
     """Number of the record, from 1, among those of the process that died."""
     side: str
     phase: str = ""
-    """Phase of the rollout when the driver died; empty when nothing was recorded yet."""
+    """Phase of the rollout when the driver died; empty when none was in flight."""
     result: str = ""
-    """How the rollout ended; empty when it had not begun."""
+    """How recovery ended it; empty when there was nothing to recover."""
     requests: int = 0
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
+    beyond: bool = False
+    """The driver ended by itself before that record: there was no death."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,23 @@ class _Before:
     """How many there had been."""
 
 
-def play(
-    shop: Shop, scenario: Scenario, users: Users | None, record: int, side: str
-) -> Cell | None:
-    """The cell, or None when the driver ended without reaching that record.
-
-    Then it ended as the scenario says, or RuntimeError is raised.
-    """
+def play(shop: Shop, scenario: Scenario, users: Users | None, cell: Cell) -> None:
+    """Let the driver die where `cell` says, recover, and fill the cell in."""
     began = time.monotonic()
-    cell = Cell(scenario.name, record, side)
     scenario.before(shop)
-    if users is not None:
-        users.report()
     before = _look(shop)
-    ended = run(lambda: scenario.drive(shop.dying(Death(record, side), scenario.cues)))
+    death = Death(cell.record, cell.side)
+    ended = run(lambda: scenario.drive(shop.dying(death, scenario.cues)))
     if not ended.killed:
-        _ended_alone(scenario, ended, users)
-        return None
-    cell.phase = _phase(shop)
-    outcome = _recovered(shop, cell)
+        cell.beyond = True
+        must_end(scenario.result, ended)
+        _check_users(users, cell)
+        return
+    dead = serving(shop.platform.store)
+    if dead.rollout_in_flight is None:  # it had not begun, or its last record was written
+        before = replace(_look(shop), rollouts=before.rollouts)
+    cell.phase = _phase(shop, dead.rollout_in_flight)
+    outcome = _done(cell, "recover", shop.recover)
     if outcome is not None:
         cell.result = outcome.result
         if outcome.result == "held":
@@ -75,7 +75,6 @@ def play(
     _check_next_deploy(shop, cell)
     _check_users(users, cell)
     cell.seconds = round(time.monotonic() - began, 2)
-    return cell
 
 
 def _look(shop: Shop) -> _Before:
@@ -84,16 +83,7 @@ def _look(shop: Shop) -> _Before:
     return _Before(stable, shop.process_of(stable), rollouts)
 
 
-def _ended_alone(scenario: Scenario, ended: Ended, users: Users | None) -> None:
-    must_end(scenario.result, ended)
-    cell = Cell(scenario.name, 0, "")
-    _check_users(users, cell)
-    if cell.problems:
-        raise RuntimeError(f"{scenario.name}, not killed: {cell.problems}")
-
-
-def _phase(shop: Shop) -> str:
-    rollout = serving(shop.platform.store).rollout_in_flight
+def _phase(shop: Shop, rollout: str | None) -> str:
     if rollout is None:
         return ""
     phases = [r["phase"] for r in shop.platform.store.records(rollout) if "phase" in r]
@@ -101,10 +91,6 @@ def _phase(shop: Shop) -> str:
 
 
 # --- recovering ---------------------------------------------------------------------------------
-
-
-def _recovered(shop: Shop, cell: Cell) -> Outcome | None:
-    return _done(cell, "recover", shop.recover)
 
 
 def _decided(shop: Shop, cell: Cell) -> Outcome | None:
@@ -135,8 +121,9 @@ def _check_end(shop: Shop, cell: Cell, before: _Before, outcome: Outcome | None)
         problems.append(f"it ended neither promoted nor restored: {outcome.result}")
     if now.rollout_in_flight is not None:
         problems.append(f"rollout {now.rollout_in_flight} is still in flight")
-    if outcome is not None and outcome.notes:
-        problems.append(f"something went wrong on the way: {outcome.notes}")
+    for note in outcome.notes if outcome is not None else ():
+        if "came too late" not in note:  # of a person who spoke as the driver died
+            problems.append(f"something went wrong on the way: {note}")
     unwatched = cell.phase not in (Phase.DRAIN, Phase.DONE, Phase.HOLD)
     if cell.result == "promoted" and unwatched:
         problems.append(f"it was promoted from phase {cell.phase}, which nobody watched")

@@ -3,8 +3,10 @@
 import itertools
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx  # noqa: F401 - so that forked drivers need not import it
@@ -12,11 +14,16 @@ import httpx  # noqa: F401 - so that forked drivers need not import it
 from bench.crash_matrix.cells import SIDES, Cell, play
 from bench.crash_matrix.scenarios import Scenario, must_end, scenarios
 from bench.shop.drivers import run
-from bench.shop.environment import Pace, open_shop
-from bench.shop.users import users
+from bench.shop.environment import Pace, Shop, open_shop
+from bench.shop.users import Users, users
 
-RATE = 60.0
+RATE = 50.0
 """Users' requests per second."""
+
+MOST = 5
+"""Failed cells after which the rest of a scenario is given up."""
+
+Place = tuple[int, str]
 
 
 def in_lanes(names: Sequence[str], every: int, lanes: int) -> Iterator[tuple[str, list[Cell]]]:
@@ -29,33 +36,43 @@ def in_lanes(names: Sequence[str], every: int, lanes: int) -> Iterator[tuple[str
 
 
 def play_scenario(name: str, every: int = 1) -> list[Cell]:
-    """All cells of one scenario, in an environment of its own."""
+    """The cells of one scenario, from the first record on, until its driver ends unkilled."""
     (scenario,) = (each for each in scenarios() if each.name == name)
-    return list(_cells(scenario, every))
+    places = ((record, side) for record in itertools.count(1, every) for side in SIDES)
+    cells: list[Cell] = []
+    while not _over(cells):
+        cells += _in_one_environment(scenario, places)
+    return [cell for cell in cells if not cell.beyond or cell.problems]
 
 
-def _cells(scenario: Scenario, every: int) -> Iterator[Cell]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if scenario.first:  # each needs an environment in which nothing has ever served
-            yield from _walk(lambda *at: _play_first(folder, scenario, *at), every)
-            return
-        with open_shop(folder, Pace(), lambda _: None) as shop:
-            must_end("promoted", run(shop.deploy))
-            with users(shop.port, RATE, "light", shop.admin_socket) as crowd:
-                yield from _walk(lambda *at: play(shop, scenario, crowd, *at), every)
+def _over(cells: Sequence[Cell]) -> bool:
+    return bool(cells) and (cells[-1].beyond or sum(bool(c.problems) for c in cells) > MOST)
 
 
-def _play_first(folder: Path, scenario: Scenario, record: int, side: str) -> Cell | None:
-    with open_shop(folder / f"{record}-{side}", Pace(), lambda _: None) as shop:
-        return play(shop, scenario, None, record, side)
-
-
-def _walk(play_at: Callable[[int, str], Cell | None], every: int) -> Iterator[Cell]:
-    """From the first record on, until the driver ends without being killed."""
-    for record in itertools.count(1, every):
-        for side in SIDES:
-            cell = play_at(record, side)
-            if cell is None:
-                return
+def _in_one_environment(scenario: Scenario, places: Iterator[Place]) -> Iterator[Cell]:
+    """Cells until the last, or until one leaves an environment that the next cannot be played in:
+    a failed one, or any of a scenario that needs an environment that never served."""
+    with _environment(scenario) as (shop, crowd):
+        for record, side in places:
+            cell = Cell(scenario.name, record, side)
+            try:
+                play(shop, scenario, crowd, cell)
+            except Exception:
+                cell.problems.append(traceback.format_exc())
             yield cell
+            if cell.problems or cell.beyond or scenario.first:
+                return
+
+
+@contextmanager
+def _environment(scenario: Scenario) -> Iterator[tuple[Shop, Users | None]]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_shop(Path(folder), Pace(), lambda _: None) as shop,
+    ):
+        if scenario.first:
+            yield shop, None
+            return
+        must_end("promoted", run(shop.deploy))
+        with users(shop.port, RATE, "light", shop.admin_socket) as crowd:
+            yield shop, crowd

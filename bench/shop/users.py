@@ -276,8 +276,10 @@ def users(port: int, rate: float, mix: str, admin_socket: Path) -> Iterator[User
         text=True,
         start_new_session=True,
     )
+    crowd = Users(process)
     try:
-        yield Users(process)
+        crowd.report()  # once it answers, requests are on their way
+        yield crowd
     finally:
         if process.stdin is not None:
             process.stdin.close()

@@ -1,4 +1,4 @@
-"""Looks at what the gateway serves, ten times a second, whatever happens to the driver."""
+"""Looks at what the gateway serves, five times a second, whatever happens to the driver."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
 from backendctl.platforms.local.envoy_config import Arm, routes_served
 
-GAP = 0.1
+GAP = 0.2
 
 
 class Witness:
