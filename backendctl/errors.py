@@ -71,6 +71,8 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "release.start": (Exit.NO, "the release does not start, or died"),
     "release.not-ready": (Exit.NO, "the release did not become ready in time"),
     "release.migration": (Exit.NO, "the release's migration failed"),
+    "migration.hazard": (Exit.NO, "a migration would keep users waiting, or cannot be judged"),
+    "migration.contract": (Exit.NO, "a migration would break the release that serves"),
     "release.schema": (Exit.NO, "the release does not work with the present schema"),
     # rollout
     "rollout.rolled-back": (Exit.NO, "the rollout was undone; the stable release serves"),

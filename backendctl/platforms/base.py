@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from backendctl.migrations.revisions import Effect, Revision, Tool
+
 OnLine = Callable[[str], None]
 
 
@@ -25,13 +27,33 @@ def unheard(_line: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SchemaRange:
-    """The schema versions a release works with, both ends included.
+    """The schema versions a release works with, both ends included, and how they follow.
 
-    Versions are the migration tool's own revision names, in the order in which they apply.
+    Versions are the migration tool's own revision names. A release also works with later ones that
+    only add to its newest: what each revision does is recorded by the release that brought it.
     """
 
     oldest: str
+    """The last revision that must be applied before it starts; "" for none."""
     newest: str
+    tool: Tool
+    revisions: tuple[Revision, ...]
+    """All that came with its code, in the order in which they apply."""
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "SchemaRange":
+        """What `dataclasses.asdict` and JSON made of one."""
+        revisions = (
+            Revision(
+                **{
+                    **each,
+                    "after": tuple(each["after"]),
+                    "effect": Effect(each["effect"]) if each["effect"] else None,
+                }
+            )
+            for each in body["revisions"]
+        )
+        return cls(body["oldest"], body["newest"], Tool(body["tool"]), tuple(revisions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +96,13 @@ class Processes:
 
     start: tuple[str, ...]
     migrate: tuple[str, ...] = ()
+    """Brings the schema up to what the release needs to start."""
     ready_path: str = "/"
     replicas: int = 1
     stop_grace: float = 30.0
     """Seconds a process has, after the polite signal, to finish what is in flight."""
+    contract: tuple[str, ...] = ()
+    """Applies the migrations that wait until the former release is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +150,10 @@ class ReleaseStatus:
     """For a person: exit status, signal, the readiness check's answer."""
     last_restart: float | None = None
     """When the last of its restarts was, in seconds since the epoch."""
+
+
+MIGRATION = "migrate"
+"""The job that changes the schema: it gives up rather than keep users waiting for a lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,6 +582,35 @@ class Foundation(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class MigrationScript:
+    """What one migration would run."""
+
+    source: str
+    """Its file's text."""
+    sql: str = ""
+    problem: str = ""
+    """Why the SQL cannot be had."""
+
+
+class Schema(Protocol):
+    """The database's schema, as the migration tool's own record in the database has it."""
+
+    def applied(self, tool: Tool) -> frozenset[str]:
+        """The names that the tool has recorded; of a tool that records only where it stands,
+        that. Empty if it never ran.
+
+        Raises BackendctlError `missing.server` when the database cannot be asked.
+        """
+        ...
+
+    def scripts(
+        self, release: Release, revisions: Sequence[Revision]
+    ) -> Mapping[str, MigrationScript]:
+        """By name, what these migrations of the release would run. Nothing is changed."""
+        ...
+
+
 class Secrets(Protocol):
     """Named secret values, each change a new version.
 
@@ -591,3 +649,5 @@ class Platform:
     meter: Meter
     store: Store
     secrets: Secrets
+    schema: Schema | None = None
+    """None where the environment has no database of its own."""

@@ -7,6 +7,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponent
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import (
+    MIGRATION,
     Condition,
     OnLine,
     Platform,
@@ -17,6 +18,7 @@ from backendctl.platforms.base import (
 from backendctl.rollout.intents import (
     Apply,
     Connect,
+    Contract,
     Disconnect,
     Drain,
     EnsureReady,
@@ -104,7 +106,7 @@ class Effects:
         match intent:
             case Inspect(number=number):
                 return self._inspect(number, serial, go_on)
-            case Migrate():
+            case Migrate() | Contract():
                 return self._migrate(intent, serial)
             case EnsureReady():
                 return self._ensure_ready(intent, serial, go_on)
@@ -152,15 +154,20 @@ class Effects:
             restarts=status.restarts,
         )
 
-    def _migrate(self, intent: Migrate, serial: int) -> Outcome:
-        release = self._release(intent.number)
-        argv = release.processes.migrate
+    def _migrate(self, intent: Migrate | Contract, serial: int) -> Outcome:
+        processes = self._release(intent.number).processes
+        argv = processes.migrate if isinstance(intent, Migrate) else processes.contract
         result = self._platform.runtime.run_job(
-            release, "migrate", argv, intent.deadline, self._on_line
+            self._release(intent.number), MIGRATION, argv, intent.deadline, self._on_line
         )
         if result.exit_status == 0:
             return Outcome(serial, True)
         said = f"{' '.join(argv)} ended with status {result.exit_status}"
+        if any("lock timeout" in line for line in result.tail):
+            said += (
+                "; it did not get its lock in time and gave up, so that users need not wait: "
+                "some transaction keeps the table. Deploy again once that has ended"
+            )
         return Outcome(serial, False, "release.migration", said, self._redacted(result.tail))
 
     def _ensure_ready(self, intent: EnsureReady, serial: int, go_on: GoOn) -> Outcome | None:
@@ -250,5 +257,5 @@ def retrying(
 
 def _subject(intent: Intent) -> int | None:
     """The release whose log may explain a failure."""
-    explained = Migrate | EnsureReady | Connect
+    explained = Migrate | Contract | EnsureReady | Connect
     return intent.number if isinstance(intent, explained) else None

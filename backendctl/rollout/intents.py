@@ -23,6 +23,15 @@ class Migrate:
 
 
 @dataclass(frozen=True, slots=True)
+class Contract:
+    """Apply the release's migrations that had to wait until the former release was gone."""
+
+    number: int
+    deadline: float
+    kind: Literal["contract"] = "contract"
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureReady:
     """Start the release if it is not ready, and wait until it is."""
 
@@ -83,7 +92,18 @@ class Disconnect:
     kind: Literal["disconnect"] = "disconnect"
 
 
-Intent = Inspect | Migrate | EnsureReady | Connect | Apply | Smoke | Drain | Stop | Disconnect
+Intent = (
+    Inspect
+    | Migrate
+    | Contract
+    | EnsureReady
+    | Connect
+    | Apply
+    | Smoke
+    | Drain
+    | Stop
+    | Disconnect
+)
 
 
 def in_words(intent: Intent) -> str:
@@ -93,6 +113,8 @@ def in_words(intent: Intent) -> str:
             return f"look at release {intent.number}"
         case Migrate():
             return f"run the migration of release {intent.number}"
+        case Contract():
+            return f"run the contract migration of release {intent.number}"
         case EnsureReady():
             return f"start release {intent.number} and wait until it is ready"
         case Connect():

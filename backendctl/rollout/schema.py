@@ -1,50 +1,144 @@
 """Whether a release works with the schema that the database has now."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Release, Store
+from backendctl.migrations.revisions import Effect, Revision, Tool, with_ancestors
+from backendctl.platforms.base import Platform, Release, SchemaRange, Store
+
+_RECORDS_ONLY_THE_LAST = frozenset((Tool.ALEMBIC, Tool.GOLANG_MIGRATE))
 
 
-def check_schema(target: Release, releases: Sequence[Release], migrated: int | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The migrations that the database has."""
+
+    applied: frozenset[str]
+    doubt: str = ""
+    """Why this is not the database's own word."""
+
+
+def present_schema(platform: Platform) -> Present | None:
+    """What the database says; where it cannot be asked, what the rollouts' journals say.
+
+    None if no release says which migrations it has: then there is nothing to compare.
+    """
+    releases = platform.store.releases()
+    schemas = [each.package.schema for each in releases if each.package.schema]
+    if not schemas:
+        return None
+    tool = schemas[-1].tool
+    doubt = "this environment has no database of its own to ask"
+    if platform.schema is not None:
+        try:
+            return Present(applied(platform.schema.applied(tool), tool, schemas))
+        except BackendctlError as error:
+            doubt = f"{error.message} ({error.cause})"
+    return Present(_recorded(platform.store, releases), f"{doubt}; by the record of rollouts")
+
+
+def applied(said: frozenset[str], tool: Tool, schemas: Sequence[SchemaRange]) -> frozenset[str]:
+    """All that the database has, from what the tool's own record says."""
+    if tool not in _RECORDS_ONLY_THE_LAST:
+        return said
+    known = {each.name: each for schema in schemas for each in schema.revisions}
+    return with_ancestors(said, tuple(known.values()))
+
+
+def check_schema(target: Release, releases: Sequence[Release], present: Present | None) -> None:
     """Refuse a release that does not work with the present schema.
 
-    `migrated` is the newest release whose migration ran: its newest revision is the schema that
-    is there, since a schema is never downgraded. Revisions are ordered by the releases that name
-    them. A release that says nothing about its schema is not refused.
+    It works with its own migrations, and with later ones that only add. What a later one does was
+    found out and recorded when the release that brought it was made. A release that says nothing
+    about its schema is not refused.
 
     Raises `release.schema`.
     """
-    present = next((r.package.schema for r in releases if r.number == migrated), None)
-    works = target.package.schema
-    if present is None or works is None:
+    own = target.package.schema
+    if present is None or own is None:
         return
-    order: list[str] = []
+    if own.oldest:
+        lacking = [name for name in own.oldest.split(",") if name not in present.applied]
+        if lacking:
+            said = f"release {target.number} needs migration {lacking[0]}, which the database lacks"
+            raise _refused(said, "a rollback applies no migration", present)
+    names = {each.name for each in own.revisions}
+    for name in sorted(present.applied - names):
+        brought = _brought(name, releases)
+        if brought is None:
+            if own.tool is Tool.DJANGO and not _of_own_app(name, own):
+                continue  # of an installed package
+            raise _refused(
+                f"the database has migration {name}, which came with no release",
+                f"whether release {target.number} works with it cannot be known",
+                present,
+            )
+        number, revision = brought
+        harmless = revision.effect in (None, Effect.EXPAND)
+        if not harmless and revision.vouched_for != target.number:
+            raise _refused(
+                f"release {target.number} does not work with the present schema: migration {name}, "
+                f"which came with release {number}, was applied since",
+                f"it {revision.why}; a schema is never downgraded, so that no data is lost",
+                present,
+            )
+
+
+def _refused(said: str, cause: str, present: Present) -> BackendctlError:
+    if present.doubt:
+        cause = f"{cause} ({present.doubt})"
+    return BackendctlError(
+        "release.schema",
+        said,
+        cause=cause,
+        state="nothing was changed",
+        next=("backendctl deploy  # mend it forwards", "backendctl rollout history"),
+    )
+
+
+def _brought(name: str, releases: Sequence[Release]) -> tuple[int, Revision] | None:
+    """The first release that came with a migration, and what is known of it by now."""
+    found: tuple[int, Revision] | None = None
     for release in releases:
         schema = release.package.schema
-        for revision in (schema.oldest, schema.newest) if schema else ():
-            if revision not in order:
-                order.append(revision)
-    low, now, high = (order.index(r) for r in (works.oldest, present.newest, works.newest))
-    if not low <= now <= high:
-        raise BackendctlError(
-            "release.schema",
-            f"release {target.number} works with schema {works.oldest} to {works.newest}; "
-            f"the database is at {present.newest}",
-            cause="a schema is never downgraded, so that no data is lost",
-            state="nothing was changed",
-            next=("backendctl deploy",),
-        )
+        for each in schema.revisions if schema else ():
+            if each.name == name and (found is None or found[1].effect is None):
+                found = (found[0] if found else release.number, each)
+    return found
 
 
-def last_migrated(store: Store) -> int | None:
-    """The newest release whose migration ended well; None if none ever ran."""
-    for rollout in reversed(store.rollouts()):
+def _of_own_app(name: str, schema: SchemaRange) -> bool:
+    app = name.partition(".")[0]
+    return any(each.name.partition(".")[0] == app for each in schema.revisions)
+
+
+def _recorded(store: Store, releases: Sequence[Release]) -> frozenset[str]:
+    """The migrations that rollouts have applied."""
+    ran = {(number, kind) for number, kind in _migrations(store)}
+    found: set[str] = set()
+    for release in releases:
+        schema = release.package.schema
+        if schema is None:
+            continue
+        if (release.number, "migrate") in ran:
+            found |= with_ancestors(
+                [name for name in schema.oldest.split(",") if name], schema.revisions
+            )
+        if (release.number, "contract") in ran:
+            found |= {each.name for each in schema.revisions}
+    return frozenset(found)
+
+
+def _migrations(store: Store) -> list[tuple[int, str]]:
+    """Release and kind of each migration that ended well."""
+    found = []
+    for rollout in store.rollouts():
         records = store.records(rollout)
         begun = {r["intent"]["serial"]: r["intent"] for r in records if "intent" in r}
         for record in records:
             saw = record.get("saw", {})
             intent = begun.get(saw.get("serial"), {})
-            if saw.get("ok") and intent.get("kind") == "migrate":
-                return int(intent["number"])
-    return None
+            if saw.get("ok") and intent.get("kind") in ("migrate", "contract"):
+                found.append((int(intent["number"]), str(intent["kind"])))
+    return found

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from backendctl.rollout.intents import (
     Apply,
     Connect,
+    Contract,
     Disconnect,
     Drain,
     EnsureReady,
@@ -70,6 +71,8 @@ def _finish(state: State) -> tuple[Intent, ...]:
         Stop(stable),
         Apply({candidate: 100}),
         Disconnect(stable),
+        # Last of all: nothing that runs knows what it takes away, and nothing leads back.
+        *((Contract(candidate, state.plan.migrate_deadline),) if state.plan.contract else ()),
     )
 
 

@@ -88,6 +88,8 @@ class RolloutPlan:
     begun_by: str
     candidate_ran: bool = False
     """The candidate's processes already ran: a rollback within the warm window."""
+    contract: bool = False
+    """The candidate has migrations that wait until stable is gone."""
     approvals: tuple[int, ...] = ()
     """Percentages of traffic that the candidate reaches or passes only after a person's yes."""
 

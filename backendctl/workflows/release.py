@@ -7,6 +7,7 @@ from backendctl.spec import derive
 from backendctl.spec.model import PlatformName
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
+from backendctl.workflows.migrations import checked
 from backendctl.workflows.progress import Progress
 
 
@@ -14,12 +15,12 @@ def make_release(opened: Opened, progress: Progress, note: str = "") -> Release:
     """Package the working tree as what would be the environment's next release.
 
     The caller holds the environment, and records the release when its rollout begins. Raises
-    `release.package` when its dependencies cannot be installed.
+    `release.package` when its dependencies cannot be installed, and as `migrations.checked`.
     """
     platform, spec = opened.platform, opened.spec
     with progress.step("Packaging the working tree") as say:
         package = platform.runtime.package(opened.project, say)
-    return Release(
+    release = Release(
         number=len(platform.store.releases()) + 1,
         package=package,
         configuration=configuration(opened),
@@ -33,6 +34,8 @@ def make_release(opened: Opened, progress: Progress, note: str = "") -> Release:
         created_by=person(),
         note=note,
     )
+    with progress.step("Checking its migrations") as say:
+        return checked(platform, release, say)
 
 
 def configuration(opened: Opened) -> Configuration:

@@ -9,6 +9,7 @@ from backendctl.platforms.local.meter import EnvoyMeter
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.router import EnvoyRouter
 from backendctl.platforms.local.runtime import LocalRuntime
+from backendctl.platforms.local.schema import LocalSchema
 from backendctl.platforms.local.secrets import LocalSecrets
 from backendctl.platforms.local.store import LocalStore
 from backendctl.platforms.local.supervisor import Supervisor
@@ -27,6 +28,8 @@ def open_local(project: Path, spec: Spec, environment: Environment) -> Platform:
         layout, supervisor, Ports(layout), store, secrets, foundation.bindings, spec.service
     )
     router = EnvoyRouter(layout, runtime.endpoints, sticky=spec.rollout.sticky == "cookie")
+    owned = spec.data.engine == "postgresql"
+    schema = LocalSchema(foundation.bindings, runtime.in_release) if owned else None
     return Platform(
         name=environment.name,
         foundation=foundation,
@@ -35,4 +38,5 @@ def open_local(project: Path, spec: Spec, environment: Environment) -> Platform:
         meter=EnvoyMeter(layout, slo_edges_ms(spec)),
         store=store,
         secrets=secrets,
+        schema=schema,
     )

@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import OnLine, Package, Release, Store
+from backendctl.migrations import history
+from backendctl.migrations.revisions import heads
+from backendctl.platforms.base import OnLine, Package, Release, SchemaRange, Store
 from backendctl.platforms.local import packaging
 from backendctl.platforms.local.environments import Environment, Environments
 from backendctl.platforms.local.envoy_config import routes_served
@@ -49,9 +51,18 @@ class Packager:
             _, environment = self._environment(copy, on_line)
             location = self._settle(copy, environment)
         digest = environment.digest if environment else ""
-        found = Package(copy.digest, str(location), digest)
+        schema = self._schema(location)
+        found = Package(copy.digest, str(location), digest, schema)
         self._prune(found)
         return found
+
+    def _schema(self, location: Path) -> SchemaRange | None:
+        """All migrations that came with the code; which may wait, a deploy decides."""
+        found = history.read(location, self._service.migrate)
+        if found is None:
+            return None
+        newest = ",".join(heads(found.revisions))
+        return SchemaRange(newest, newest, found.tool, found.revisions)
 
     def for_tree(self, tree: Path, on_line: OnLine) -> tuple[Recipe | None, Environment | None]:
         """The dependencies that the tree asks for now, installed; nothing is packaged."""

@@ -112,6 +112,11 @@ class Postgres:
             ) from None
         return {"DATABASE_URL": f"postgresql://{ROLE}:{password}@{HOST}:{port}/{DATABASE}"}
 
+    def administration(self, port: int) -> str:
+        """The URL under which its administrator reaches the service's database."""
+        password = json.loads(self._credentials.read_bytes())[ADMINISTRATOR]
+        return f"postgresql://{ADMINISTRATOR}:{password}@{HOST}:{port}/{DATABASE}"
+
     # --- making it --------------------------------------------------------------------------
 
     def _create(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import (
+    MIGRATION,
     Condition,
     Configuration,
     Invocation,
@@ -22,6 +23,7 @@ from backendctl.platforms.local import jobs, loglines, readiness
 from backendctl.platforms.local.envoy_config import Endpoints
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.live import LiveRelease, LiveReleases
+from backendctl.platforms.local.migration_limits import MigrationLimits
 from backendctl.platforms.local.packages import Packager
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.secrets import LocalSecrets
@@ -58,6 +60,7 @@ class LocalRuntime:
         self._live = LiveReleases(layout)
         self._packager = Packager(layout, store, service)
         self._surroundings = Surroundings(layout, self._packager, secrets, bindings)
+        self._limits = MigrationLimits(layout, bindings)
 
     def package(self, tree: Path, on_line: OnLine) -> Package:
         """See base.Runtime. Uncommitted work is packaged too; what git ignores is not."""
@@ -192,7 +195,10 @@ class LocalRuntime:
         """See base.Runtime. `$NAME` is replaced as in the start command; the command finds its
         own name in BACKENDCTL_JOB. Raises BackendctlError as `in_release`."""
         command = self._surroundings.in_release(release, argv, {"BACKENDCTL_JOB": name})
-        return jobs.run(command.argv, command.directory, command.environment, deadline, on_line)
+        environment = command.environment
+        if name == MIGRATION:
+            environment = self._limits.put_on(environment, deadline)
+        return jobs.run(command.argv, command.directory, environment, deadline, on_line)
 
     def in_release(self, release: Release, argv: Sequence[str]) -> Invocation:
         """See base.Runtime and Surroundings.in_release."""

@@ -286,13 +286,14 @@ def _release(body: Mapping[str, Any]) -> Release:
     return Release(
         **{
             **body,
-            "package": Package(**package, schema=SchemaRange(**schema) if schema else None),
+            "package": Package(**package, schema=SchemaRange.from_json(schema) if schema else None),
             "configuration": Configuration(**body["configuration"]),
             "processes": Processes(
                 **{
                     **processes,
                     "start": tuple(processes["start"]),
                     "migrate": tuple(processes["migrate"]),
+                    "contract": tuple(processes.get("contract", ())),
                 }
             ),
         }

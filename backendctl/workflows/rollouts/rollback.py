@@ -8,7 +8,7 @@ from backendctl.rollout.history import Serving, next_identifier, serving, summar
 from backendctl.rollout.lease import held
 from backendctl.rollout.outcome import Outcome, outcome_of
 from backendctl.rollout.planning import Baseline, plan_rollout
-from backendctl.rollout.schema import check_schema, last_migrated
+from backendctl.rollout.schema import Present, check_schema, present_schema
 from backendctl.rollout.states import Kind, Result
 from backendctl.spec.model import Spec
 from backendctl.workflows.rollouts.commands import post_command
@@ -41,7 +41,7 @@ def run_rollback(
             platform, "abort", on_event, by=by, reason=reason or "rollback", means=means
         )
     target = _target(platform, now, to)
-    check_schema(target, platform.store.releases(), last_migrated(platform.store))
+    check_schema(target, platform.store.releases(), present_schema(platform))
     with held(platform.store, by, "rollback", clock=means.clock) as lease:
         now = no_rollout_in_flight(platform)
         ran = target.number in platform.runtime.running()
@@ -98,17 +98,17 @@ def _choices(platform: Platform, now: Serving) -> tuple[str, ...]:
     served = {
         each.candidate for each in summaries(platform.store) if each.result is Result.PROMOTED
     }
-    releases, migrated = platform.store.releases(), last_migrated(platform.store)
+    releases, present = platform.store.releases(), present_schema(platform)
     return tuple(
         f"backendctl rollback {each.number}"
         for each in releases
-        if each.number in served and each.number != now.stable and _works(each, releases, migrated)
+        if each.number in served and each.number != now.stable and _works(each, releases, present)
     )
 
 
-def _works(release: Release, releases: Sequence[Release], migrated: int | None) -> bool:
+def _works(release: Release, releases: Sequence[Release], present: Present | None) -> bool:
     try:
-        check_schema(release, releases, migrated)
+        check_schema(release, releases, present)
     except BackendctlError:
         return False
     return True

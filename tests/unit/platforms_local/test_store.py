@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from backendctl.errors import BackendctlError
+from backendctl.migrations.revisions import Effect, Revision, Tool
 from backendctl.platforms.base import (
     Configuration,
     Grant,
@@ -54,12 +55,25 @@ def store(tmp_path: Path, clock: HandClock) -> LocalStore:
     return LocalStore(Layout(tmp_path, "local"), clock)
 
 
+SCHEMA = SchemaRange(
+    "0001",
+    "0002",
+    Tool.ALEMBIC,
+    (
+        Revision("0001", (), "migrations/versions/0001.py"),
+        Revision("0002", ("0001",), "migrations/versions/0002.py", Effect.CONTRACT, "drops x", 3),
+    ),
+)
+
+
 def release(number: int) -> Release:
     return Release(
         number=number,
-        package=Package("abc", "/somewhere", "def", SchemaRange("0001", "0007")),
+        package=Package("abc", "/somewhere", "def", SCHEMA),
         configuration=Configuration({"LOG": "info"}, {"KEY": "v3"}),
-        processes=Processes(("serve", "--port", "$PORT"), ("migrate",), "/readyz", 2, 5.0),
+        processes=Processes(
+            ("serve", "--port", "$PORT"), ("migrate",), "/readyz", 2, 5.0, ("contract",)
+        ),
         created=1_800_000_000.25,
         created_by="ana@host",
         note="first",

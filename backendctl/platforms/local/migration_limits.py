@@ -1,0 +1,82 @@
+"""How long a migration may wait for a lock, and run, whatever driver its tool has.
+
+A statement that waits for a table's lock makes every request for that table wait behind it. The
+limits are set on the server, on a role that only migrations log in as: PGOPTIONS would do for
+libpq, but asyncpg and JDBC do not heed it.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+
+from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.ports import Ports
+from backendctl.platforms.local.postgres import ROLE, Postgres
+
+LOCK_TIMEOUT = 2.0
+"""Seconds. Above PostgreSQL's deadlock_timeout (1 s), at which an autovacuum in the way yields;
+still a wait that users' requests survive. A migration can set its own where it locks nothing."""
+
+_MIGRATOR = f"{ROLE}_migrate"
+_GRACE = 60.0
+"""Seconds for which its password outlives the migration's deadline."""
+
+_CREATE = f"""
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{_MIGRATOR}') THEN
+        CREATE ROLE {_MIGRATOR} LOGIN IN ROLE {ROLE};
+    END IF;
+END $$"""
+
+
+class MigrationLimits:
+    """Puts them on the environment of a migration's process. Making one touches nothing."""
+
+    def __init__(self, layout: Layout, bindings: Callable[[], Mapping[str, str]]) -> None:
+        self._layout = layout
+        self._bindings = bindings
+
+    def put_on(self, environment: Mapping[str, str], deadline: float) -> Mapping[str, str]:
+        """The same, with a DATABASE_URL that is held to the limits if it is our database's."""
+        url = self._bindings().get("DATABASE_URL")
+        options = f"-c lock_timeout={LOCK_TIMEOUT * 1000:.0f}"
+        options += f" -c statement_timeout={deadline * 1000:.0f}"
+        limited = {"PGOPTIONS": f"{options} {environment.get('PGOPTIONS', '')}".rstrip()}
+        if url is not None and environment.get("DATABASE_URL") == url:
+            limited["DATABASE_URL"] = self._login(url, deadline)
+        return {**environment, **limited}
+
+    def _login(self, url: str, deadline: float) -> str:
+        """`url` with the migrations' own role, which owns what it makes as the service does."""
+        import psycopg
+        from psycopg import sql
+
+        port = Ports(self._layout).assigned(Postgres.name)
+        assert port is not None  # noqa: S101 - its URL names it
+        password = secrets.token_urlsafe(24)
+        role = sql.Identifier(_MIGRATOR)
+        with psycopg.connect(
+            Postgres(self._layout).administration(port), connect_timeout=3
+        ) as connection:
+            # Never the password itself: a statement can end up in the server's log.
+            hashed = connection.pgconn.encrypt_password(
+                password.encode(), _MIGRATOR.encode(), b"scram-sha-256"
+            ).decode()
+            connection.execute(_CREATE)
+            until = connection.execute(
+                "SELECT now() + make_interval(secs => %s)", (deadline + _GRACE,)
+            ).fetchone()
+            connection.execute(
+                sql.SQL("ALTER ROLE {} PASSWORD {} VALID UNTIL {}").format(
+                    role, sql.Literal(hashed), sql.Literal(str(until[0] if until else ""))
+                )
+            )
+            settings = {
+                "role": ROLE,
+                "lock_timeout": f"{LOCK_TIMEOUT * 1000:.0f}",
+                "statement_timeout": f"{deadline * 1000:.0f}",
+            }
+            for name, value in settings.items():
+                statement = sql.SQL("ALTER ROLE {} SET {} = {}")
+                connection.execute(statement.format(role, sql.Identifier(name), sql.Literal(value)))
+        _, _, place = url.rpartition("@")
+        return f"postgresql://{_MIGRATOR}:{password}@{place}"
