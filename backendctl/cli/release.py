@@ -9,6 +9,8 @@ from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
     from backendctl.spec.model import Strategy
+    from backendctl.workflows.deploy import Changes
+    from backendctl.workflows.environment import Opened
 
 
 @command(
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         "backendctl deploy --traffic 100/s      # local: nobody else uses it",
         "backendctl deploy --unjudged 'nobody uses it yet' --yes",
         "backendctl deploy --supersede --reason 'hotfix'   # undo the one in flight first",
+        "backendctl deploy --detach             # follow it with: backendctl rollout watch",
         "backendctl deploy --env staging --output json",
     )
 )
@@ -59,6 +62,14 @@ def deploy(
             "--reason", "-m", metavar="TEXT", help="Why to supersede; kept in its history."
         ),
     ] = "",
+    outside_window: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Though a window or freeze says no; recorded."),
+    ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Go on when this terminal is gone; asks and checks first."),
+    ] = False,
     note: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the release.")] = "",
 ) -> Answer:
     """Release the working tree, by canary or blue-green.
@@ -70,7 +81,8 @@ def deploy(
     no release is recorded. While another rollout is in flight or held it is refused (exit 6),
     unless --supersede undoes that one first.
 
-    Exit status: 0 only when the new release serves; 1 rolled back, 3 held for a person.
+    Exit status: 0 only when the new release serves; 1 rolled back, 3 held for a person, or with
+    --detach not decided yet: `backendctl rollout watch` then exits as the deploy would.
     `backendctl rollout explain` says why.
     """
     from dataclasses import replace
@@ -88,17 +100,47 @@ def deploy(
         bake=duration("--bake", bake),
         synthetic_rps=rate("--traffic", traffic),
         unjudged=unjudged,
+        outside_window=outside_window,
         note=note,
     )
     opened = session.open(changes=True)
-    in_the_way = check_deploy(opened, supersede=supersede)
+    in_the_way = check_deploy(
+        opened, supersede=supersede, outside_window=outside_window is not None
+    )
     if in_the_way is not None:
         changes = replace(changes, supersede=_asked_to_supersede(session, in_the_way, reason))
     if unjudged is not None:
         session.confirm("The release will be promoted without a verdict. Go on?")
+    if detach:
+        return _detached(session, opened, changes)
     with live_view(session) as tell:
         outcome = run(opened, changes, session, tell)
     return answer_of(session, opened.environment.name, outcome, outcome.error())
+
+
+def _detached(session: Session, opened: "Opened", changes: "Changes") -> Answer:
+    """The same command again, apart from this terminal; all that is asked was asked here."""
+    import sys
+
+    from backendctl.workflows.detach import detach
+
+    arguments = [each for each in sys.argv[1:] if each != "--detach"]
+    if changes.supersede:
+        arguments += ["--reason", changes.supersede]
+    with session.step("Beginning the rollout") as say:
+        found = detach(
+            [*arguments, "--yes", "--output", "jsonl"],
+            f"deploy-{opened.spec.service.name}-{opened.environment.name}",
+            lambda document: say(str(document.get("data", {}).get("text", ""))),
+        )
+    raise BackendctlError(
+        "rollout.detached",
+        f"rollout {found.rollout} goes on by itself, in process {found.pid}",
+        cause=f"what it says is in {found.log}",
+        state="nothing is decided yet",
+        next=(f"backendctl rollout watch {found.rollout}", "backendctl rollout abort"),
+        data={"rollout": found.rollout, "pid": found.pid, "log": str(found.log)},
+    )
 
 
 def _asked_to_supersede(session: Session, rollout: str, reason: str) -> str:
@@ -132,7 +174,7 @@ def rollback(
 
     opened = session.open(changes=True)
     with live_view(session, rollouts.past_events(opened.platform)) as tell:
-        outcome = run(opened, release, reason, tell)
+        outcome = run(opened, release, reason, session, tell)
     return answer_of(session, opened.environment.name, outcome, outcome.error())
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from backendctl.rollout.events import (
     Aborting,
+    Began,
     BlockObserved,
     Commanded,
     Event,
@@ -178,6 +179,10 @@ def timeline(rollout: str, transitions: Iterable[Transition]) -> Iterable[Line]:
 
 def _line(event: Event) -> Line | None:
     match event:
+        case Began(at=at, plan=plan):
+            said = plan.exempt
+            why = f"outside the windows for deploys: {said.reason}" if said is not None else ""
+            return Line(at, f"begun by {plan.begun_by}", why)
         case PhaseChanged(at=at, phase=phase):
             return Line(at, f"phase {phase}")
         case Shifted(at=at, weights=weights):

@@ -59,6 +59,14 @@ class HoldKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """What a person said, and who."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutPlan:
     """All that was decided before a rollout began. Durations in seconds, shares in percent."""
 
@@ -92,19 +100,13 @@ class RolloutPlan:
     """The candidate has migrations that wait until stable is gone."""
     approvals: tuple[int, ...] = ()
     """Percentages of traffic that the candidate reaches or passes only after a person's yes."""
+    exempt: Word | None = None
+    """Whose word it was that this began outside the windows for deploys."""
 
     @property
     def bake_stage(self) -> int:
         """The stage after the last step."""
         return len(self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """What a person said, and who."""
-
-    by: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from backendctl.clock import SystemClock
 from backendctl.errors import BackendctlError
@@ -10,10 +11,12 @@ from backendctl.rollout.events import Event
 from backendctl.rollout.history import serving
 from backendctl.rollout.lease import held
 from backendctl.rollout.states import Word
+from backendctl.spec.calendar import Freeze, Window, closed
 from backendctl.spec.model import Spec, Strategy
 from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
+from backendctl.workflows.notifications import notifying
 from backendctl.workflows.progress import Progress
 from backendctl.workflows.release import make_release
 from backendctl.workflows.synthetic import SETTLE, synthetic_users
@@ -34,6 +37,8 @@ class Changes:
     """A person's reason to promote without a verdict; health and smoke checks still count."""
     supersede: str | None = None
     """A person's reason to undo the rollout in flight, if there is one, and go on."""
+    outside_window: str | None = None
+    """A person's reason to deploy though a window or freeze says no."""
     note: str = ""
 
     def applied_to(self, spec: Spec) -> Spec:
@@ -46,12 +51,18 @@ class Changes:
         return spec.model_copy(update={"rollout": spec.rollout.model_copy(update=changed)})
 
 
-def check_deploy(opened: Opened, *, supersede: bool = False) -> str | None:
+def check_deploy(
+    opened: Opened, *, supersede: bool = False, outside_window: bool = False
+) -> str | None:
     """The rollout that a deploy would undo first; None if nothing is in its way.
 
     For whoever asks a person before deploying. Raises `missing.environment` if the environment is
-    not up, and `rollout.locked` while a rollout is in flight that is not to be superseded.
+    not up, `rollout.closed` outside the windows for deploys unless that is meant, and
+    `rollout.locked` while a rollout is in flight that is not to be superseded.
     """
+    shut = _closed(opened)
+    if shut is not None and not outside_window:
+        raise shut
     found = None
     if supersede:
         found = rollouts.check_supersede(opened.platform)
@@ -70,13 +81,20 @@ def deploy(
     """
     platform, by = opened.platform, person()
     spec = changes.applied_to(opened.spec)
-    check_deploy(opened, supersede=changes.supersede is not None)
+    outside = changes.outside_window
+    check_deploy(
+        opened, supersede=changes.supersede is not None, outside_window=outside is not None
+    )
     if changes.supersede is not None:
         undone = rollouts.supersede(platform, on_event, by=by, reason=changes.supersede)
         if undone is not None:
             said = f"Rollout {undone.rollout} of release {undone.candidate}: {undone.result}"
             progress.line(said)
-    with held(platform.store, by, "deploy") as lease:
+    exempt = Word(by, outside) if outside is not None and _closed(opened) else None
+    with (
+        notifying(opened, progress) as notify,
+        held(platform.store, by, "deploy") as lease,
+    ):
         release = make_release(opened, progress, changes.note)
         progress.line(f"Release {release.number}: code {release.package.code_digest[:12]}")
         with synthetic_users(opened, changes.synthetic_rps) as traffic:
@@ -92,15 +110,49 @@ def deploy(
                 lease=lease,
                 by=by,
                 override=Word(by, changes.unjudged) if changes.unjudged else None,
-                means=rollouts.Means(on_line=progress.detail),
+                exempt=exempt,
+                means=rollouts.Means(on_line=progress.detail, notify=notify),
             )
 
 
-def rollback(opened: Opened, to: int | None, reason: str, on_event: OnEvent) -> rollouts.Outcome:
-    """Back to release `to`, or to the one that served before; code and configuration together."""
+def rollback(
+    opened: Opened, to: int | None, reason: str, progress: Progress, on_event: OnEvent
+) -> rollouts.Outcome:
+    """Back to release `to`, or to the one that served before; code and configuration together.
+
+    Windows and freezes never hold it up.
+    """
     _must_serve(opened)
-    return rollouts.run_rollback(
-        opened.platform, opened.spec, on_event, by=person(), to=to, reason=reason
+    with notifying(opened, progress) as notify:
+        return rollouts.run_rollback(
+            opened.platform,
+            opened.spec,
+            on_event,
+            by=person(),
+            to=to,
+            reason=reason,
+            means=rollouts.Means(notify=notify),
+        )
+
+
+def _closed(opened: Opened) -> BackendctlError | None:
+    """Why no deploy may begin now, if so. What makes the first release is `up`, not a deploy."""
+    rollout = opened.spec.rollout
+    found = closed(
+        [Window.parse(each) for each in rollout.windows],
+        [Freeze.parse(each) for each in rollout.freezes],
+        datetime.now(UTC),
+    )
+    if found is None:
+        return None
+    opens = f"{found.opens:%Y-%m-%d %H:%M} UTC" if found.opens else "not within a year"
+    return BackendctlError(
+        "rollout.closed",
+        f"deploys to {opened.environment.name!r} are closed now: {found.why}",
+        cause=f"the next opening: {opens} (rollout.windows and rollout.freezes in backend.toml)",
+        state="nothing was changed",
+        next=("backendctl deploy --outside-window WHY",),
+        data={"opens": found.opens.isoformat() if found.opens else None},
     )
 
 

@@ -14,6 +14,7 @@ from backendctl.rollout.recover import restart_arms, restore_serving
 from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
+from backendctl.workflows.notifications import notifying
 from backendctl.workflows.progress import Progress
 from backendctl.workflows.release import make_release
 
@@ -71,16 +72,17 @@ def up(opened: Opened, progress: Progress, on_event: OnEvent) -> Up:
 
 def _first(opened: Opened, lease: Lease, progress: Progress, on_event: OnEvent) -> Up:
     release = make_release(opened, progress, note="first release")
-    outcome = rollouts.run_rollout(
-        opened.platform,
-        opened.spec,
-        release,
-        opened.spec.rollout.strategy,
-        on_event,
-        lease=lease,
-        by=person(),
-        means=rollouts.Means(on_line=progress.detail),
-    )
+    with notifying(opened, progress) as notify:
+        outcome = rollouts.run_rollout(
+            opened.platform,
+            opened.spec,
+            release,
+            opened.spec.rollout.strategy,
+            on_event,
+            lease=lease,
+            by=person(),
+            means=rollouts.Means(on_line=progress.detail, notify=notify),
+        )
     error = outcome.error()
     if error is not None:
         raise error

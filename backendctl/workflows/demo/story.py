@@ -158,7 +158,7 @@ def _releases(story: Story, opened: Opened, progress: Progress, on_event: OnEven
     release(story.forced, shop.touch_up, taking_back)
     if story.good.outcome is not None and story.good.outcome.result == "promoted":
         with _under_users(story, story.manual, opened, progress):
-            story.manual.outcome = rollback(opened, None, "demo", watching(story.manual))
+            story.manual.outcome = rollback(opened, None, "demo", progress, watching(story.manual))
     release(story.bad, shop.spoil, watching(story.bad))
 
 

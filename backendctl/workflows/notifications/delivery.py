@@ -28,16 +28,14 @@ OnEvent = Callable[[Event], None]
 
 
 @contextmanager
-def notifying(opened: Opened, progress: Progress, on_event: OnEvent) -> Iterator[OnEvent]:
-    """`on_event`, which now also tells those named in backend.toml."""
-    targets = opened.spec.notifications
-    if not targets:
-        yield on_event
+def notifying(opened: Opened, progress: Progress) -> Iterator[OnEvent]:
+    """Something to be told each event, which tells those named in backend.toml."""
+    if not opened.spec.notifications:
+        yield lambda _: None
         return
     post = _Post(opened, progress)
 
     def tell(event: Event) -> None:
-        on_event(event)
         message = message_of(event, opened.spec.service.name, opened.environment.name)
         if message is not None:
             post.put(message)

@@ -29,8 +29,8 @@ class Message:
 def message_of(event: Event, service: str, environment: str) -> Message | None:
     """The news in an event; None where there is none for people outside."""
     where = f"{service} on {environment}"
-    env, rollout = f"--env {environment}", event.rollout
-    explain = f"backendctl rollout explain {rollout} {env}"
+    rollout = event.rollout
+    explain = f"backendctl rollout explain {rollout} --env {environment}"
     match event:
         case Began(plan=plan):
             what = f"release {plan.candidate} over {plan.stable}"
@@ -38,18 +38,18 @@ def message_of(event: Event, service: str, environment: str) -> Message | None:
                 what = f"release {plan.candidate}, the first"
             news, reason = News.BEGAN, f"by {plan.begun_by}"
             text = f"{where}: rollout {rollout} began ({plan.kind}, {what})"
-            steps: tuple[str, ...] = (f"backendctl rollout watch {rollout} {env}",)
+            steps: tuple[str, ...] = (f"backendctl rollout watch {rollout} --env {environment}",)
         case Held(hold=hold):
             news, reason = News.WAITS, hold.why.message
             text = f"{where}: rollout {rollout} waits for a person ({hold.kind})"
-            steps = (f"backendctl rollout status {env}", explain)
+            steps = (f"backendctl rollout status --env {environment}", explain)
         case Ended(result=Result.PROMOTED):
             news, reason, steps = News.PROMOTED, "; ".join(event.notes), (explain,)
             text = f"{where}: rollout {rollout} ended well, its release serves all requests"
         case Ended():
             news, reason = News.UNDONE, event.why.message if event.why else ""
             text = f"{where}: rollout {rollout} was undone"
-            steps = (explain, f"backendctl status {env}")
+            steps = (explain, f"backendctl status --env {environment}")
         case _:
             return None
     return Message(news, event.at, service, environment, rollout, text, reason, steps)

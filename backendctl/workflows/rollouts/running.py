@@ -1,7 +1,7 @@
 """Running a rollout or a rollback in this process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.platforms.base import Platform, Release
@@ -31,6 +31,8 @@ class Means:
     judge: Judge = field(default_factory=shipped)
     on_line: Callable[[str], None] = lambda _: None
     """Lines of a migration's output."""
+    notify: OnEvent = lambda _: None
+    """Also told each event, but only of what this process itself drives."""
 
 
 def run_rollout(
@@ -43,12 +45,14 @@ def run_rollout(
     lease: Lease,
     by: str,
     override: Word | None = None,
+    exempt: Word | None = None,
     means: Means | None = None,
 ) -> Outcome:
     """Bring `candidate` into service as the strategy says; returns once it serves, was undone or
     waits for a person.
 
-    `override` promotes without a verdict, on the word of the person it names. The release is
+    `override` promotes without a verdict, on the word of the person it names; `exempt` is whose
+    word it is that this begins outside the windows for deploys. The release is
     recorded here, once nothing speaks against rolling it out. Raises `rollout.locked` while
     another rollout is in flight, `rollout.unjudgeable` when traffic is too low for a verdict
     (nothing was changed or recorded), and what `Driver.run` raises.
@@ -60,7 +64,7 @@ def run_rollout(
     else:
         kind = Kind.CANARY if strategy is Strategy.CANARY else Kind.BLUE_GREEN
     baseline = look_at_traffic(platform, means.clock, now.stable)
-    plan = plan_rollout(spec, kind, candidate, now, baseline, by)
+    plan = replace(plan_rollout(spec, kind, candidate, now, baseline, by), exempt=exempt)
     rollout = next_identifier(platform.store)
     ahead = expected(plan, baseline)
     if ahead is not None:
@@ -86,6 +90,11 @@ def make_driver(
     stay: bool = False,
 ) -> Driver:
     effects = Effects(platform, means.clock, means.probe, means.on_line)
+
+    def tell(event: Event) -> None:
+        on_event(event)
+        means.notify(event)
+
     return Driver(
         platform,
         lease,
@@ -93,6 +102,6 @@ def make_driver(
         effects=effects,
         judge=means.judge,
         clock=means.clock,
-        on_event=on_event,
+        on_event=tell,
         stay=stay,
     )
