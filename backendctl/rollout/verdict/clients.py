@@ -11,8 +11,8 @@ draws like any other, and it is not left out. Without that, a service with one c
 load generator) could never be judged.
 
 Each block leaves out the client that leads by then. When the lead changes, what was left out of
-the former leader stays out, and what was counted of the new one stays in: over the rollout as many
-failures are left out as the worst client has had.
+the former leader stays out, and what was counted of the new one stays in: never fewer
+failures are left out than the worst client has had.
 """
 
 from collections.abc import Mapping
@@ -28,18 +28,18 @@ class Clients:
 
     failures: Mapping[str, int] = field(default_factory=dict)
     """Client -> its failures on the candidate that counted; the `MOST_CLIENTS` with the most."""
-    mixed: frozenset[str] = frozenset()
-    """Clients known to reach stable as well, since the step began."""
+    mixed: tuple[str, ...] = ()
+    """Clients known to reach stable as well, since the step began; sorted."""
 
     def begin_step(self) -> "Clients":
         """A rise of the weight may have moved a client from stable to the candidate."""
-        return replace(self, mixed=frozenset())
+        return replace(self, mixed=())
 
     def after(self, candidate: ArmBlock, stable: ArmBlock) -> "Clients":
         """With one more block."""
         mixed = self.mixed
         if len(mixed) < default.MOST_MIXED:
-            mixed = mixed | {*stable.seen, *stable.clients}
+            mixed = tuple(sorted({*mixed, *stable.seen, *stable.clients}))
         failures = dict(self.failures)
         for client, counts in candidate.clients.items():
             failures[client] = failures.get(client, 0) + sum(counts.values())
