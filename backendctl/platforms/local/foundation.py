@@ -29,6 +29,7 @@ from backendctl.platforms.local.server import Server
 from backendctl.platforms.local.supervisor import ProgramStatus, Supervisor
 from backendctl.platforms.local.valkey import Valkey
 from backendctl.platforms.local.watchdog import WATCHDOG, Watchdog
+from backendctl.spec.derive import slo_edges_ms
 from backendctl.spec.model import Environment, Spec
 
 _READY_DEADLINE = 60.0
@@ -203,7 +204,7 @@ def _silent(name: str, pid: int) -> tuple[str, tuple[str, ...]]:
 
 def servers(layout: Layout, spec: Spec) -> tuple[Server, ...]:
     """The servers that the spec asks for."""
-    wanted: list[Server] = [Gateway(layout)]
+    wanted: list[Server] = [Gateway(layout, max(slo_edges_ms(spec)))]
     if spec.data.engine == "postgresql":
         wanted.append(Postgres(layout))
     if spec.cache.engine == "valkey":
