@@ -111,7 +111,7 @@ def means() -> Means:
 
 def quicken() -> None:
     """Look and measure more often than in production, so that a rollout takes seconds."""
-    planning.TRAFFIC_WINDOW = 0.3
+    planning.TRAFFIC_WINDOW = 0.5
     planning.SHORTEST_BLOCK = 0.25
     driver.POLL = 0.05
     commands.FOLLOW = 0.05
