@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from backendctl.workflows.environment import Opened
-    from backendctl.workflows.rollouts import Status
+    from backendctl.workflows.rollouts import Status, Verb
 
 app = group("Watch, steer, recover and explain rollouts.")
 
@@ -163,6 +163,7 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
         lines.append(f"Why: {found.because}")
     if found.tail:
         lines += ["The candidate's last lines:", *(f"  | {line}" for line in found.tail)]
+    lines += sample_lines(found)
     if found.numbers.get("metrics"):
         lines += ["The numbers that decided:", *number_lines(found.numbers)]
     lines += [f"Note: {note}" for note in found.notes]
@@ -174,6 +175,7 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
         "because": found.because,
         "numbers": to_json(found.numbers),
         "log_tail": list(found.tail),
+        "samples": to_json(found.samples),
         "notes": list(found.notes),
         "next": list(following),
     }
@@ -249,24 +251,16 @@ def abort(session: Session, reason: Reason = "") -> Answer:
 def _speak(
     session: Session,
     opened: "Opened",
-    verb: Literal["pause", "resume", "approve", "promote", "abort"],
+    verb: "Verb",
     reason: str,
     *,
     skip_judgement: bool = False,
 ) -> Answer:
     from backendctl.cli.rollout_live import live_view
-    from backendctl.workflows import rollouts
-    from backendctl.workflows.identity import person
+    from backendctl.workflows import rollouts, steer
 
     with live_view(session, rollouts.past_events(opened.platform)) as tell:
-        outcome = rollouts.post_command(
-            opened.platform,
-            verb,
-            tell,
-            by=person(),
-            reason=reason or "no reason given",
-            skip_judgement=skip_judgement,
-        )
+        outcome = steer.speak(opened, verb, reason, session, tell, skip_judgement=skip_judgement)
     paused = verb == "pause" and outcome.result in ("held", "running")
     return answer_of(session, opened.environment.name, outcome, None if paused else outcome.error())
 
@@ -300,7 +294,7 @@ def recover(
     not disturbed unless you say --take-over; its later writes are then refused.
     """
     from backendctl.cli.rollout_live import live_view
-    from backendctl.workflows import rollouts
+    from backendctl.workflows import rollouts, steer
     from backendctl.workflows.identity import person
 
     if promote and abort:
@@ -315,15 +309,7 @@ def recover(
         session.confirm("The present driver, if it lives, will be shut out. Go on?")
     wish: Literal["abort", "promote"] | None = "promote" if promote else "abort" if abort else None
     with live_view(session, rollouts.past_events(opened.platform)) as tell:
-        done = rollouts.recover(
-            opened.platform,
-            tell,
-            by=person(),
-            wish=wish,
-            reason=reason,
-            take_over=take_over,
-            progress=session,
-        )
+        done = steer.recover(opened, wish, reason, session, tell, take_over=take_over)
     where = opened.environment.name
     if done.outcome is None:
         answer = Answer(data={"environment": where, "rollout": None}, text=_nothing(where))

@@ -3,6 +3,7 @@
 from backendctl.rollout.outcome import Outcome
 from backendctl.workflows.rollouts.commands import (
     Recovered,
+    Verb,
     check_command,
     check_recover,
     post_command,
@@ -29,6 +30,7 @@ __all__ = [
     "Outcome",
     "Recovered",
     "Status",
+    "Verb",
     "check_command",
     "check_recover",
     "check_supersede",
