@@ -108,7 +108,8 @@ def look(opened: Opened) -> EnvironmentStatus:
         releases=lines,
         rollout=rollout,
         notes=notes,
-        next=[*found.next, *following],
+        # A rollout can be told nothing while a server that it needs is not there.
+        next=[*following, *found.next] if stopped or silent else [*found.next, *following],
     )
 
 

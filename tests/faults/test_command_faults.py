@@ -59,6 +59,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     found.write("backend.toml", backend_toml())
     found.run("down", "--purge", "--confirm", "local")
     assert found.processes() == []
+    assert not (found.folder / ".backendctl").exists()
 
 
 @pytest.fixture(scope="module")

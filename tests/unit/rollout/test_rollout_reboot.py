@@ -1,38 +1,18 @@
 """`rollout recover` after a reboot: nothing runs, the journal and the gateway's routes are kept."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Condition, PersonCommand
+from backendctl.platforms.base import Condition, PersonCommand, ServiceStatus
 from backendctl.rollout.events import BlockObserved, Event, Shifted
+from backendctl.workflows.environment import Opened
 from backendctl.workflows.rollouts import Recovered, post_command, recover
+from backendctl.workflows.status import look
 from tests.fakes.platform import Fake, Killed, fake_platform
+from tests.fakes.progress import Listener
 from tests.fakes.rollouts import Desk, means
-
-
-class Listener:
-    """Whoever reads along."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def detail(self, text: str) -> None:
-        self.lines.append(text)
-
-    def emit(self, event: str, data: Mapping[str, Any]) -> None:
-        return
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[str], None]]:
-        self.lines.append(name)
-        yield self.lines.append
 
 
 @pytest.fixture
@@ -150,3 +130,16 @@ def test_an_abort_left_for_a_driver_that_died_is_what_recovery_does_anyway(
     done = recovered(fake)
     assert done.outcome is not None
     assert (done.outcome.result, done.outcome.notes) == ("restored", ())
+
+
+def test_status_says_to_start_the_servers_before_anything_is_told_to_the_rollout(
+    fake: Fake, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(fake, desk)
+    reboot(fake)
+    stopped = [ServiceStatus("gateway", False, "")]
+    monkeypatch.setattr(fake.platform.foundation, "status", lambda: stopped)
+    spec = desk.spec
+    found = look(Opened(Path(), spec, spec.environments["local"], fake.platform))
+    assert found.next[0] == "backendctl up"
+    assert "backendctl rollout resume" in found.next
