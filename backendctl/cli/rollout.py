@@ -6,7 +6,7 @@ import typer
 
 from backendctl.cli.contract import Answer, Session, command, group, register
 from backendctl.cli.rollout_answer import answer_of, answer_of_past, asked_reason
-from backendctl.cli.rollout_told import number_lines, show_history, show_timeline
+from backendctl.cli.rollout_told import number_lines, sample_lines, show_history, show_timeline
 from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def history(
             "environment": where,
             "rollout": found.rollout,
             "decisions": to_json(found.timeline),
+            "samples": to_json(found.samples),
         }
         return Answer(data=data, text=lambda console: show_timeline(console, found))
     listed = list(islice(rollouts.history(opened.platform), limit))

@@ -34,6 +34,21 @@ def show_timeline(console: "Console", found: "Explanation") -> None:
     console.print(found.headline, markup=False)
     for line in found.timeline:
         console.print(_timeline_text(line), markup=False)
+    for text in sample_lines(found):
+        console.print(text, markup=False)
+
+
+def sample_lines(found: "Explanation") -> "Iterable[str]":
+    """Requests that the candidate failed, and what it logged when they were looked at."""
+    from backendctl.rollout.samples import in_words
+
+    if found.samples.requests:
+        yield "Requests that the candidate failed, the last of each kind:"
+    for request in found.samples.requests:
+        yield f"  {in_words(request)}"
+    if found.samples.requests and found.samples.log and not found.tail:
+        yield "What it had logged last by then:"
+        yield from (f"  | {line}" for line in found.samples.log)
 
 
 def _timeline_text(line: "Line") -> str:

@@ -287,8 +287,11 @@ class Router(Protocol):
         """
         ...
 
-    def apply(self, routes: Routes) -> None:
+    def apply(self, routes: Routes, fence: Callable[[], None] = lambda: None) -> None:
         """Serve `routes` on every gateway replica; returns once that has been read back.
+
+        `fence` is called right before the change, when nobody else can make one, and raises if
+        whoever asked may make none any more: then nothing is changed.
 
         Raises BackendctlError `platform.gateway` if the gateway refuses or does not serve it; the
         former routes then still hold.
@@ -466,6 +469,10 @@ class PersonCommand:
     at: float
 
 
+SAMPLES_KEPT = 7 * 86400.0
+"""Seconds for which examples of failed requests are kept."""
+
+
 class Store(Protocol):
     """Remembers releases, rollouts and who may write, by compare-and-swap with a fencing epoch.
 
@@ -519,6 +526,18 @@ class Store(Protocol):
 
     def rollouts(self) -> Sequence[str]:
         """Identifiers of all rollouts, oldest first."""
+        ...
+
+    def keep_samples(self, grant: Grant, rollout: str, samples: Mapping[str, Any]) -> None:
+        """Keep examples of what went wrong in a rollout, in place of those kept before.
+
+        They are no part of the journal: forgotten after `SAMPLES_KEPT`, and nothing depends on
+        them.
+        """
+        ...
+
+    def samples(self, rollout: str) -> Mapping[str, Any] | None:
+        """What `keep_samples` kept; None if nothing was, or no more."""
         ...
 
     def post(self, rollout: str, command: PersonCommand) -> None:

@@ -12,7 +12,7 @@ Ctrl-C or SIGTERM (both arrive as KeyboardInterrupt)
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
@@ -31,6 +31,7 @@ from backendctl.rollout.observations import (
 )
 from backendctl.rollout.observe import block_between
 from backendctl.rollout.records import Record, Transition, begun, fold, record_of
+from backendctl.rollout.samples import take, to_record
 from backendctl.rollout.states import HoldKind, Phase, RolloutPlan, State
 
 POLL = 0.5
@@ -232,7 +233,16 @@ class Driver:
         transition = Transition(at, observation, before, after, intents)
         self._append(record_of(transition))
         self._state = after
+        if (after.why, after.hold) != (before.why, before.hold):
+            self._keep_samples()
         self._tell(transition)
+
+    def _keep_samples(self) -> None:
+        """Examples for whoever asks why. Nothing depends on them, so nothing waits for them: where
+        they cannot be had or kept, `explain` has none to show."""
+        with suppress(BackendctlError):
+            found = to_record(take(self._platform, self.state.plan.candidate))
+            self._platform.store.keep_samples(self._lease.grant, self._rollout, found)
 
     def _append(self, record: Record) -> None:
         """Write durably, waiting out an outage of the store; being fenced is never waited out."""

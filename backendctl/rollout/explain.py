@@ -23,6 +23,7 @@ from backendctl.rollout.intents import in_words, weights_in_words
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.observations import Command
 from backendctl.rollout.records import Record, Transition, replay
+from backendctl.rollout.samples import Samples
 from backendctl.rollout.states import HoldKind, Kind, Phase, Result, State
 from backendctl.rollout.wording import duration, moment
 
@@ -48,12 +49,16 @@ class Explanation:
     """Those of the judgement that decided; empty when nothing was judged."""
     tail: tuple[str, ...]
     """The candidate's last log lines when it failed."""
+    samples: Samples
+    """Requests that the candidate failed, and what it logged then; none once they are too old."""
     timeline: tuple[Line, ...]
     notes: tuple[str, ...]
     next: tuple[str, ...]
 
 
-def explain(rollout: str, records: Iterable[Record], judge: Judge) -> Explanation:
+def explain(
+    rollout: str, records: Iterable[Record], judge: Judge, samples: Samples | None = None
+) -> Explanation:
     """Explain a rollout from its journal. Raises what `replay` raises."""
     transitions = list(replay(records, judge))
     state = transitions[-1].after
@@ -64,6 +69,7 @@ def explain(rollout: str, records: Iterable[Record], judge: Judge) -> Explanatio
         because=because(state),
         numbers=_decisive(state),
         tail=why.tail if why is not None else (),
+        samples=samples or Samples(),
         timeline=tuple(timeline(rollout, transitions)),
         notes=(*_skipped(transitions), *state.notes),
         next=next_commands(state),

@@ -16,8 +16,10 @@ from typing import Any
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import (
     ArmSample,
+    Breakdown,
     Condition,
     Configuration,
+    FailedRequest,
     Grant,
     Holder,
     JobResult,
@@ -76,6 +78,11 @@ class Behaviour:
     slow: float = 0.0
     """Fraction of its answers that take 2 s; the others take 5 ms."""
     migration_status: int = 0
+    failures: tuple[FailedRequest, ...] = ()
+    """Examples of requests that it failed."""
+    endpoints: Mapping[str, float] = field(default_factory=dict)
+    """Endpoint -> fraction of its answers, all endpoints together, that fail there; part of
+    `errors`. Where any release has some, the gateway tells endpoints apart."""
     smoke: str = ""
     """What the smoke check finds wrong."""
     log: tuple[str, ...] = ("listening",)
@@ -231,9 +238,10 @@ class FakeRouter:
         self._env.connected.add(number)
         self._env.point("connect:after")
 
-    def apply(self, routes: Routes) -> None:
+    def apply(self, routes: Routes, fence: Callable[[], None] = lambda: None) -> None:
         env = self._env
         env.point("apply:before")
+        fence()
         if env.gateway_down:
             raise gateway_error("answer")
         named = {*routes.weights, routes.preview, routes.fallback} - {None}
@@ -288,9 +296,24 @@ class FakeMeter:
             histogram = Latencies((10.0, 300.0, 1000.0), (total - slow,) * 3, total)
             healthy = int(self._env.condition(number) is Condition.READY)
             arms[number] = ArmSample(
-                number, total, int(it.errors), int(it.masked), histogram, healthy
+                number,
+                total,
+                int(it.errors),
+                int(it.masked),
+                histogram,
+                healthy,
+                self._breakdown(number, it),
             )
         return Sample(self._env.clock.now(), arms)
+
+    def _breakdown(self, number: int, counters: Counters) -> Breakdown | None:
+        if not any(it.endpoints for it in self._env.behaviours.values()):
+            return None
+        shares = self._env.behaviour(number).endpoints
+        return Breakdown({name: int(counters.requests * part) for name, part in shares.items()})
+
+    def failures(self, number: int, limit: int) -> Sequence[FailedRequest]:
+        return self._env.behaviour(number).failures[-limit:]
 
     def history(self, since: float) -> Sequence[Span]:
         if self._env.meter_down:
@@ -308,6 +331,7 @@ class FakeStore:
         self._releases: list[Release] = []
         self._journals: dict[str, list[Mapping[str, Any]]] = {}
         self._posted: dict[str, list[PersonCommand]] = {}
+        self._samples: dict[str, Mapping[str, Any]] = {}
         self.dead: set[str] = set()
 
     def acquire(self, owner: str, command: str, lease: float, take_over: bool = False) -> Grant:
@@ -358,6 +382,13 @@ class FakeStore:
 
     def rollouts(self) -> Sequence[str]:
         return tuple(self._journals)
+
+    def keep_samples(self, grant: Grant, rollout: str, samples: Mapping[str, Any]) -> None:
+        self._check(grant)
+        self._samples[rollout] = samples
+
+    def samples(self, rollout: str) -> Mapping[str, Any] | None:
+        return self._samples.get(rollout)
 
     def post(self, rollout: str, command: PersonCommand) -> None:
         self._posted.setdefault(rollout, []).append(command)

@@ -18,6 +18,7 @@ from backendctl.filesystem import atomic_write, make_folder, writing
 from backendctl.journal.records import START, decode_only, encode
 from backendctl.journal.segments import Journal
 from backendctl.platforms.base import (
+    SAMPLES_KEPT,
     Configuration,
     Grant,
     Holder,
@@ -140,6 +141,19 @@ class LocalStore:
             if Journal(path).begun()
         ]
 
+    def keep_samples(self, grant: Grant, rollout: str, samples: Mapping[str, Any]) -> None:
+        """See base.Store."""
+        with self._writing(grant):
+            folder = make_folder(self._samples())
+            body = {"at": self._clock.now(), "samples": samples}
+            atomic_write(folder / f"{rollout}.json", encode(body, START))
+            for path in folder.glob("*.json"):
+                self._fresh_samples(path)
+
+    def samples(self, rollout: str) -> Mapping[str, Any] | None:
+        """See base.Store."""
+        return self._fresh_samples(self._samples() / f"{rollout}.json")
+
     def post(self, rollout: str, command: PersonCommand) -> None:
         """See base.Store. Raises `missing.rollout` for one that never began."""
         with self._exclusive():
@@ -156,6 +170,21 @@ class LocalStore:
 
     def _rollouts(self) -> Path:
         return self._folder / "rollouts"
+
+    def _samples(self) -> Path:
+        return self._folder / "samples"
+
+    def _fresh_samples(self, path: Path) -> Mapping[str, Any] | None:
+        """Those of a file, which is removed when it is too old."""
+        try:
+            body = decode_only(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            return None
+        if self._clock.now() - body["at"] > SAMPLES_KEPT:
+            path.unlink(missing_ok=True)
+            return None
+        found: Mapping[str, Any] = body["samples"]
+        return found
 
     def _find(self, rollout: str) -> Path | None:
         for path in self._rollouts().glob("*-*"):

@@ -19,6 +19,7 @@ from backendctl.rollout.history import (
 from backendctl.rollout.outcome import Outcome, outcome_of
 from backendctl.rollout.records import fold
 from backendctl.rollout.recover import waits_for_person
+from backendctl.rollout.samples import from_record
 from backendctl.rollout.states import State
 from backendctl.workflows.rollouts.commands import FOLLOW
 from backendctl.workflows.rollouts.refusals import driver_dead, driver_lives
@@ -128,7 +129,9 @@ def explain_rollout(
     """Why a rollout ended as it did, decision by decision; the newest if none is named."""
     means = means or Means()
     name = resolve(platform.store, rollout)
-    return explain(name, platform.store.records(name), means.judge)
+    store = platform.store
+    samples = from_record(store.samples(name))
+    return explain(name, store.records(name), means.judge, samples)
 
 
 def outcome(platform: Platform, rollout: str | None = None, means: Means | None = None) -> Outcome:
