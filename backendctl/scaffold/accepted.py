@@ -53,7 +53,7 @@ def as_name(written: object) -> str:
 
 def slug(text: str) -> str:
     """The nearest thing to a service name, possibly empty."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-0123456789")[:40].rstrip("-")
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")[:40].rstrip("-")
 
 
 def as_resource(written: object) -> str:

@@ -87,7 +87,8 @@ def _with_a_database_or_without_migration(
     if migrate is None or facts["database"] is not None:
         return facts, remarks
     text = (
-        f"no PostgreSQL driver is a dependency, so {migrate.value!r} was left out; where the "
+        f"no PostgreSQL driver is among the dependencies that were recognised, so "
+        f"{migrate.value!r} was left out; where the "
         'service does use PostgreSQL, run init with --set database=postgresql --set "migrate='
         f'{migrate.value}"'
     )

@@ -3,16 +3,29 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from backendctl.scaffold.recognise import stores
 from backendctl.scaffold.recognise.facts import Found, Recognition, Remark
 from backendctl.scaffold.recognise.repository import Repository
-from backendctl.scaffold.recognise.servers import listening
+from backendctl.scaffold.recognise.servers import listening, migration_apart
 from backendctl.spec.command import write_command
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a file says outright."""
+
+    start: Found
+    migrate: Found | None
+    """What the start command does before it serves, if that is a migration."""
+    remarks: tuple[Remark, ...]
+
 
 READY_GUESS = Found("/", "", 0, "no health check found", certain=False)
 
 
-def procfile_start(repository: Repository) -> tuple[Found, Remark | None] | None:
+def procfile_start(repository: Repository) -> Stated | None:
     """The `web:` line of a Procfile, made to listen on $PORT."""
     for number, line in enumerate(repository.text("Procfile").splitlines(), 1):
         match = re.match(r"web\s*:\s*(\S.*)", line)
@@ -30,7 +43,7 @@ def procfile_release(repository: Repository) -> Found | None:
     return None
 
 
-def dockerfile_start(repository: Repository) -> tuple[Found, Remark | None] | None:
+def dockerfile_start(repository: Repository) -> Stated | None:
     """ENTRYPOINT and CMD of a Dockerfile's last stage, made to listen on $PORT."""
     entry, command = _last_stage(_instructions(repository.text("Dockerfile")))
     words = [*entry[1], *command[1]]
@@ -43,41 +56,50 @@ def dockerfile_start(repository: Repository) -> tuple[Found, Remark | None] | No
 def recognise_procfile(repository: Repository) -> Recognition | None:
     """A service of any kind that has a Procfile."""
     stated = procfile_start(repository)
-    return _plain("procfile", stated, procfile_release(repository))
+    if stated is None:
+        return None
+    return _plain("procfile", repository, stated, procfile_release(repository))
 
 
 def recognise_dockerfile(repository: Repository) -> Recognition | None:
     """A service of any kind that has a Dockerfile; run without a container on `local`."""
-    return _plain("dockerfile", dockerfile_start(repository), None)
-
-
-def _plain(
-    kind: str, stated: tuple[Found, Remark | None] | None, migrate: Found | None
-) -> Recognition | None:
+    stated = dockerfile_start(repository)
     if stated is None:
         return None
-    start, remark = stated
-    remarks = [remark] if remark else []
-    if kind == "dockerfile":
-        text = "the local platform runs this command here, not in a container: its program and "
-        remarks.append(Remark(text + "what it needs must be installed", start.file, start.line))
+    text = (
+        "the local platform runs this command here, not in a container: its program and what it "
+        "needs must be installed"
+    )
+    remark = Remark(text, stated.start.file, stated.start.line)
+    found = _plain("dockerfile", repository, stated, None)
+    return replace(found, remarks=(*found.remarks, remark))
+
+
+def _plain(kind: str, repository: Repository, stated: Stated, release: Found | None) -> Recognition:
+    ready = _health_check(repository) or READY_GUESS
     return Recognition(
-        kind=Found(kind, start.file, start.line, start.why),
-        start=start,
-        ready=READY_GUESS,
-        live=READY_GUESS,
-        migrate=migrate,
-        remarks=tuple(remarks),
+        kind=Found(kind, stated.start.file, stated.start.line, stated.start.why),
+        start=stated.start,
+        ready=ready,
+        live=ready,
+        migrate=release or stated.migrate,
+        database=stores.database(repository),
+        cache=stores.cache(repository),
+        remarks=stated.remarks,
     )
 
 
-def _stated(line: str, file: str, number: int, why: str) -> tuple[Found, Remark | None]:
-    command = listening(line)
-    remark = None
+def _stated(line: str, file: str, number: int, why: str) -> Stated:
+    migration, service = migration_apart(line)
+    command = listening(service)
+    remarks = []
     if not command.listens:
-        remark = Remark("it must listen on $PORT at 127.0.0.1; nothing shows that it does",
-                        file, number)  # fmt: skip
-    return Found(command.line, file, number, why), remark
+        text = "it must listen on $PORT at 127.0.0.1; nothing shows that it does"
+        remarks.append(Remark(text, file, number))
+    migrate = None
+    if migration:
+        migrate = Found(listening(migration).line, file, number, "it stands before the service")
+    return Stated(Found(command.line, file, number, why), migrate, tuple(remarks))
 
 
 # --- Dockerfile -------------------------------------------------------------------------------
@@ -98,6 +120,15 @@ def _instructions(text: str) -> list[tuple[int, str, str]]:
         found.append((began, name.upper(), rest.strip()))
         pending = ""
     return found
+
+
+def _health_check(repository: Repository) -> Found | None:
+    """The path that the image's own health check asks for."""
+    for line, name, rest in _instructions(repository.text("Dockerfile")):
+        asked = re.search(r"https?://[^/\s\"']+(/[^\s\"'?]*)", rest)
+        if name == "HEALTHCHECK" and asked:
+            return Found(asked.group(1), "Dockerfile", line, "the image's health check")
+    return None
 
 
 def _last_stage(

@@ -50,11 +50,9 @@ def _as_stated(repository: Repository, found: Recognition) -> Recognition:
     stated = procfile_start(repository)
     if stated is None or found.kind.value == "procfile":
         return found
-    start, remark = stated
-    release = procfile_release(repository)
     return replace(
         found,
-        start=start,
-        migrate=release or found.migrate,
-        remarks=(*found.remarks, *([remark] if remark else [])),
+        start=stated.start,
+        migrate=procfile_release(repository) or stated.migrate or found.migrate,
+        remarks=(*found.remarks, *stated.remarks),
     )

@@ -12,12 +12,16 @@ from backendctl.scaffold.recognise.python_dependencies import (
     POSTGRESQL,
     dependencies,
     first_of,
+    install,
+    pipfile_remark,
     project_name,
 )
 from backendctl.scaffold.recognise.repository import Repository, line_of
 from backendctl.scaffold.recognise.servers import listening
 
 SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE[\"']?\s*,\s*[\"']([\w.]+)[\"']")
+MOST_SETTINGS = 5
+"""Files of settings that are followed; they may import each other in a circle."""
 SERVERS_BY_PREFERENCE = (
     ("gunicorn", "wsgi", "gunicorn {target} --threads 8"),
     ("uvicorn", "asgi", "uvicorn {target}"),
@@ -38,7 +42,7 @@ def recognise_django(repository: Repository) -> Recognition | None:
         return None
     folder, text = path.parent, repository.text(path)
     known = dependencies(repository)
-    settings = _module_path(repository, folder, named.group(1))
+    served = _served_settings(repository, folder, named.group(1))
     start, server_remarks = _start(repository, folder, named.group(1), known)
     routes = tuple(_routes(repository))
     admin = next((r for r in routes if r.value == "/admin/"), None)
@@ -49,6 +53,8 @@ def recognise_django(repository: Repository) -> Recognition | None:
     )
     ready = ready_path(routes, otherwise)
     manage = f"python {path}"
+    if served != named.group(1):
+        manage = f"env DJANGO_SETTINGS_MODULE={served} {manage}"
     return Recognition(
         kind=Found("django", str(path), line_of(text, SETTINGS.pattern), "names Django's settings"),
         start=start,
@@ -56,11 +62,16 @@ def recognise_django(repository: Repository) -> Recognition | None:
         live=live_path(routes, ready),
         routes=routes,
         migrate=Found(f"{manage} migrate --noinput", str(path), 1, "Django's own migrations"),
+        install=install(repository),
         openapi=_document(routes, repository),
         database=first_of(known, POSTGRESQL, "postgresql"),
         cache=first_of(known, CACHE, "valkey"),
         name=project_name(repository),
-        remarks=(*server_remarks, *_settings_remarks(repository, settings)),
+        remarks=(
+            *server_remarks,
+            *_settings_remarks(_settings_files(repository, folder, served)),
+            *pipfile_remark(repository),
+        ),
     )
 
 
@@ -163,20 +174,56 @@ def _document(routes: tuple[Found, ...], repository: Repository) -> Found | None
 # --- settings ---------------------------------------------------------------------------------
 
 
-def _settings_remarks(repository: Repository, settings: PurePosixPath) -> Iterator[Remark]:
-    text, file = repository.text(settings), str(settings)
-    line = line_of(text, r"^DATABASES\s*=")
-    if line and not re.search(r"DATABASE_URL|dj_database_url|env\.db|PGHOST", text):
+def _served_settings(repository: Repository, folder: PurePosixPath, managed: str) -> str:
+    """The settings that the server's entry names, which may not be those of manage.py."""
+    package = managed.split(".")[0]
+    for entry in ("wsgi.py", "asgi.py"):
+        named = SETTINGS.search(repository.text(folder / package / entry))
+        if named:
+            return named.group(1)
+    return managed
+
+
+def _settings_files(
+    repository: Repository, folder: PurePosixPath, module: str
+) -> list[tuple[str, str]]:
+    """Path and text of the settings, then of those they begin with (`from .base import *`)."""
+    found: list[tuple[str, str]] = []
+    while module and len(found) < MOST_SETTINGS:
+        path = _module_path(repository, folder, module)
+        text = repository.text(path)
+        found.append((str(path), text))
+        taken = re.search(r"^from\s+(\.*)([\w.]*)\s+import\s+\*", text, re.MULTILINE)
+        if not taken:
+            break
+        package = module.split(".")[: -len(taken[1])] if taken[1] else []
+        module = ".".join([*package, *filter(None, [taken[2]])])
+    return found
+
+
+def _settings_remarks(files: list[tuple[str, str]]) -> Iterator[Remark]:
+    """What will not work; a name counts where it is set last, which is in the first file."""
+    everything = "\n".join(text for _, text in files)
+
+    def where(pattern: str) -> tuple[str, str, int]:
+        for file, text in files:
+            if line := line_of(text, pattern):
+                return file, text, line
+        return "", "", 0
+
+    file, _, line = where(r"^DATABASES\s*=")
+    if line and not re.search(r"DATABASE_URL|dj_database_url|env\.db|PGHOST", everything):
         yield Remark("the database is not taken from DATABASE_URL", file, line)
-    line = line_of(text, r"^ALLOWED_HOSTS\s*=\s*\[")
+    file, text, line = where(r"^DEBUG\s*=")
+    debug = bool(line and re.search(r"^DEBUG\s*=\s*True", text, re.MULTILINE))
+    if debug:
+        yield Remark("DEBUG is on", file, line)
+    file, text, line = where(r"^ALLOWED_HOSTS\s*=")
     hosts = re.search(r"^ALLOWED_HOSTS\s*=\s*(\[[^\]]*\])", text, re.MULTILINE)
-    debug = re.search(r"^DEBUG\s*=\s*True", text, re.MULTILINE)
     if hosts and not debug and not re.search(r"['\"](\*|127\.0\.0\.1)['\"]", hosts.group(1)):
         yield Remark(
             "ALLOWED_HOSTS lacks 127.0.0.1: the platform's own requests get 400", file, line
         )
-    if debug:
-        yield Remark("DEBUG is on", file, line_of(text, r"^DEBUG\s*=\s*True"))
-    line = line_of(text, r"^SECURE_SSL_REDIRECT\s*=\s*True")
-    if line:
+    file, text, line = where(r"^SECURE_SSL_REDIRECT\s*=")
+    if re.search(r"^SECURE_SSL_REDIRECT\s*=\s*True", text, re.MULTILINE):
         yield Remark("SECURE_SSL_REDIRECT answers readiness checks over HTTP with 301", file, line)

@@ -14,6 +14,8 @@ from backendctl.scaffold.recognise.python_dependencies import (
     alembic,
     dependencies,
     first_of,
+    install,
+    pipfile_remark,
     project_name,
 )
 from backendctl.scaffold.recognise.python_source import call_of, get_routes, target_name
@@ -64,11 +66,12 @@ def recognise_fastapi(repository: Repository) -> Recognition | None:
         live=live_path(routes, ready),
         routes=routes,
         migrate=alembic(repository, known),
+        install=install(repository),
         openapi=document,
         database=first_of(known, POSTGRESQL, "postgresql"),
         cache=first_of(known, CACHE, "valkey"),
         name=project_name(repository),
-        remarks=tuple(_remarks(known, apps)),
+        remarks=(*_remarks(known, apps), *pipfile_remark(repository)),
     )
 
 

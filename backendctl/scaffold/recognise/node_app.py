@@ -9,6 +9,7 @@ from typing import Any
 from backendctl.scaffold.recognise.facts import Found, Recognition, Remark
 from backendctl.scaffold.recognise.health import live_path, ready_path
 from backendctl.scaffold.recognise.repository import Repository, line_of
+from backendctl.scaffold.recognise.servers import listening, migration_apart
 
 PACKAGE = "package.json"
 FRAMEWORKS = ("express", "fastify", "koa", "@hapi/hapi", "@nestjs/core", "hono")
@@ -22,6 +23,8 @@ MIGRATIONS = {
     "node-pg-migrate": "npx node-pg-migrate up",
     "drizzle-kit": "npx drizzle-kit migrate",
 }
+LOCKS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
+"""Lock file -> the program that reads it; npm's own is not among them."""
 ENTRIES = ("server.js", "app.js", "index.js", "src/server.js", "src/app.js", "src/index.js",
            "server.mjs", "app.mjs", "index.mjs")  # fmt: skip
 SOURCES = (".js", ".mjs", ".cjs", ".ts", ".mts")
@@ -56,11 +59,11 @@ def recognise_node(repository: Repository) -> Recognition | None:
     return Recognition(
         kind=Found(kind, PACKAGE, where, f"{framework or 'a start script'} is named"),
         start=start,
-        install=_install(repository, package, text),
+        install=_install(repository, package),
         ready=ready,
         live=live_path(routes, ready),
         routes=routes,
-        migrate=_migrate(package, text),
+        migrate=_migrate(repository, package, text),
         openapi=_document(routes, known, text),
         database=_database(repository, known, text),
         cache=_dependency(known, CACHE, "valkey", text),
@@ -69,21 +72,33 @@ def recognise_node(repository: Repository) -> Recognition | None:
     )
 
 
+def _start_script(package: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Name and line of the script that starts it in production (`start:prod` is Nest's)."""
+    scripts = package.get("scripts") or {}
+    for name in ("start:prod", "start:production", "start"):
+        if isinstance(scripts.get(name), str):
+            return name, scripts[name].strip()
+    return None
+
+
 def _start(
     repository: Repository, package: Mapping[str, Any], text: str
 ) -> tuple[Found, tuple[Remark, ...]] | None:
     """`node FILE` directly where that is all the start script does: signals then arrive."""
-    scripts = package.get("scripts") or {}
-    script = scripts.get("start")
-    if isinstance(script, str):
-        line = line_of(text, r'"start"\s*:')
+    started = _start_script(package)
+    if started is not None:
+        name, script = started
+        line = line_of(text, rf'"{name}"\s*:')
+        why = f"the {name} script"
+        script = migration_apart(script)[1]
         words = _words(script)
         if words[:1] == ["nodemon"] and len(words) == 2:
             remark = Remark("nodemon restarts on changes: node is run instead", PACKAGE, line)
-            return Found(f"node {words[1]}", PACKAGE, line, "the start script"), (remark,)
-        if words[:1] == ["node"] and "prestart" not in scripts:
-            return Found(script.strip(), PACKAGE, line, "the start script"), ()
-        return Found(f"{_runner(repository)} start", PACKAGE, line, "the start script"), ()
+            return Found(f"node {words[1]}", PACKAGE, line, why), (remark,)
+        if words[:1] == ["node"] and f"pre{name}" not in package["scripts"]:
+            return Found(script, PACKAGE, line, why), ()
+        run = "start" if name == "start" else f"run {name}"
+        return Found(f"{_runner(repository)} {run}", PACKAGE, line, why), ()
     main = package.get("main")
     if isinstance(main, str) and repository.has(main):
         return Found(f"node {main}", PACKAGE, line_of(text, r'"main"\s*:'), "main"), ()
@@ -103,29 +118,33 @@ def _words(script: str) -> list[str]:
 
 
 def _runner(repository: Repository) -> str:
-    if repository.has("pnpm-lock.yaml"):
-        return "pnpm"
-    return "yarn" if repository.has("yarn.lock") else "npm"
+    return next((runner for lock, runner in LOCKS.items() if repository.has(lock)), "npm")
 
 
-def _install(repository: Repository, package: Mapping[str, Any], text: str) -> Found | None:
-    """Only where dependencies alone are not enough: a build comes before the start."""
-    scripts = package.get("scripts") or {}
-    built = isinstance(scripts.get("start"), str) and re.search(
-        r"\b(dist|build|out)/", scripts["start"]
-    )
-    if "build" not in scripts or not built or _runner(repository) != "npm":
+def _install(repository: Repository, package: Mapping[str, Any]) -> Found | None:
+    """Only for lock files that are not npm's: from npm's the platform installs, and builds."""
+    lock, runner = next(((k, v) for k, v in LOCKS.items() if repository.has(k)), ("", ""))
+    if not lock:
         return None
-    command = f"sh -c {shlex.quote('npm ci && npm run build')}"
-    line = line_of(text, r'"build"\s*:')
-    return Found(command, PACKAGE, line, "the start script runs what the build script makes")
+    command = f"{runner} install --frozen-lockfile"
+    if "build" in (package.get("scripts") or {}):
+        command = f"sh -c {shlex.quote(f'{command} && {runner} run build')}"
+    return Found(command, lock, 1, f"{runner}'s lock file")
 
 
-def _migrate(package: Mapping[str, Any], text: str) -> Found | None:
+def _migrate(repository: Repository, package: Mapping[str, Any], text: str) -> Found | None:
     for script in ("migrate", "db:migrate", "migrate:up", "migrations"):
         if script in (package.get("scripts") or {}):
             line = line_of(text, rf'"{re.escape(script)}"\s*:')
-            return Found(f"npm run {script}", PACKAGE, line, "a script of that name")
+            run = f"{_runner(repository)} run {script}"
+            return Found(run, PACKAGE, line, "a script of that name")
+    started = _start_script(package)
+    migration = migration_apart(started[1])[0] if started else ""
+    if started and migration and migration_apart(started[1])[1].split()[0] == "node":
+        own = re.match(r"(npx|npm|node|yarn|pnpm|bun)\b", migration)
+        line = line_of(text, rf'"{started[0]}"\s*:')
+        command = listening(migration if own else f"npx {migration}").line
+        return Found(command, PACKAGE, line, f"it stands before the service in {started[0]}")
     known = {**(package.get("devDependencies") or {}), **(package.get("dependencies") or {})}
     for name, command in MIGRATIONS.items():
         if name in known:

@@ -5,12 +5,18 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backendctl.scaffold.recognise.facts import Found
+from backendctl.scaffold.recognise.facts import Found, Remark
 from backendctl.scaffold.recognise.repository import Repository, line_of
 
 POSTGRESQL = ("asyncpg", "psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "pg8000",
               "aiopg", "psycopg-c")  # fmt: skip
 CACHE = ("valkey", "redis", "django-redis", "django-valkey", "valkey-glide", "aioredis", "hiredis")
+INSTALLED = (
+    "uv.lock", "poetry.lock", "requirements.txt", "requirements-prod.txt",
+    "requirements-production.txt", "requirements/prod.txt", "requirements/production.txt",
+    "requirements/base.txt", "pyproject.toml", "setup.py",
+)  # fmt: skip
+"""Files at the root that the platforms install from without being told."""
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
@@ -76,12 +82,34 @@ def _toml(text: str) -> dict[str, Any]:
 
 
 def project_name(repository: Repository) -> Found | None:
-    """`[project] name` of pyproject.toml."""
+    """The name in pyproject.toml, of `[project]` or Poetry's own table."""
     text = repository.text("pyproject.toml")
-    name = _toml(text).get("project", {}).get("name")
+    body = _toml(text)
+    name = body.get("project", {}).get("name") or body.get("tool", {}).get("poetry", {}).get("name")
     if not isinstance(name, str):
         return None
-    return Found(name, "pyproject.toml", line_of(text, r"^name\s*="), "the project's name")
+    line = line_of(text, rf"^name\s*=\s*['\"]{re.escape(name)}")
+    return Found(name, "pyproject.toml", line, "the project's name")
+
+
+def install(repository: Repository) -> Found | None:
+    """How to install, where no file at the root says it but one in a folder does."""
+    if any(repository.has(name) for name in INSTALLED):
+        return None
+    for path in repository.paths:
+        if path.name == "requirements.txt" and len(path.parts) == 2:
+            return Found(f"pip install -r {path}", str(path), 1, "requirements in a folder")
+    return None
+
+
+def pipfile_remark(repository: Repository) -> Iterator[Remark]:
+    """A Pipfile alone: nothing installs from it."""
+    if repository.has("Pipfile") and not any(repository.has(name) for name in INSTALLED):
+        yield Remark(
+            "nothing installs from a Pipfile: run `pipenv requirements > requirements.txt`",
+            "Pipfile",
+            1,
+        )
 
 
 def alembic(repository: Repository, known: Mapping[str, Found]) -> Found | None:

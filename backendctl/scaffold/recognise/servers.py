@@ -1,5 +1,6 @@
 """Start commands made to listen where the platform says: 127.0.0.1, on $PORT."""
 
+import contextlib
 import itertools
 import re
 import shlex
@@ -66,6 +67,7 @@ SERVERS = {
 }
 RUNNER = re.compile(r"^(poetry|pipenv|uv|pdm|rye|hatch) run (?!-)")
 """Finds an environment of its own; the platform has made one, and it is active."""
+MIGRATES = re.compile(r"migrat|\balembic\s+upgrade\b", re.IGNORECASE)
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 RUN_BY_ENVIRONMENT = frozenset({"node", "npm", "pnpm", "yarn", "bun", "npx"})
 """Programs whose service reads PORT itself."""
@@ -106,6 +108,21 @@ def listening(line: str) -> StartCommand:
         argv[at + 1] = "run"
     argv = [*argv[: at + 1], *adjusted(argv[at + 1 :], SERVERS[name])]
     return StartCommand(write_command((*prefix, *argv)), name, True)
+
+
+def migration_apart(line: str) -> tuple[str, str]:
+    """(migration, service) of a line such as `migrate && serve`; ("", the line) of any other.
+
+    Every process of a release would migrate when it starts; the platform does it once before.
+    """
+    with contextlib.suppress(ValueError):
+        words = shlex.split(line)
+        if len(words) == 3 and words[0].rpartition("/")[2] in ("sh", "bash") and words[1] == "-c":
+            line = words[2]
+    before, joint, last = line.rpartition("&&")
+    if joint and MIGRATES.search(before):
+        return before.strip(), last.strip()
+    return "", line
 
 
 def _without(line: str, assignments: int) -> str:

@@ -6,32 +6,9 @@ from pathlib import Path
 import pytest
 
 from backendctl.scaffold.recognise.detect import recognise
-from backendctl.scaffold.recognise.facts import Recognition
-
-Tree = dict[str, str]
-
-
-def repository(folder: Path, tree: Tree) -> Path:
-    for name, text in tree.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
-def recognised(folder: Path, tree: Tree) -> Recognition:
-    found = recognise(repository(folder, tree))
-    assert found is not None
-    return found
-
-
-def remarks(found: Recognition) -> str:
-    return "\n".join(f"{r.place} {r.text}" for r in found.remarks)
-
+from tests.unit.scaffold.recognise_cases import APP, UVICORN, Tree, recognised, remarks, repository
 
 # --- FastAPI ----------------------------------------------------------------------------------
-
-APP = "from fastapi import FastAPI\n\napp = FastAPI()\n"
-UVICORN = "--host 127.0.0.1 --port $PORT --timeout-graceful-shutdown 25 --timeout-keep-alive 75"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +66,34 @@ def test_the_readiness_path_is_the_likeliest_route(
 ) -> None:
     found = recognised(tmp_path, {"main.py": text})
     assert (found.ready.value, found.ready.line) == (path, line)
+
+
+def test_a_poetry_project_has_its_own_name(tmp_path: Path) -> None:
+    tree = {"src/billing/__init__.py": "", "src/billing/main.py": APP, "poetry.lock": "",
+            "pyproject.toml": '[tool.poetry]\nname = "billing"\n'}  # fmt: skip
+    found = recognised(tmp_path, tree)
+    assert found.name is not None
+    assert (found.name.value, found.name.place) == ("billing", "pyproject.toml:2")
+    assert found.start.value == f"uvicorn billing.main:app --app-dir src {UVICORN}"
+    assert found.install is None
+
+
+def test_requirements_in_a_folder_are_installed_by_their_path(tmp_path: Path) -> None:
+    found = recognised(tmp_path, {"backend/main.py": APP, "backend/requirements.txt": "fastapi\n"})
+    assert found.install is not None
+    assert found.install.value == "pip install -r backend/requirements.txt"
+
+
+def test_a_pipfile_alone_is_said_to_install_nothing(tmp_path: Path) -> None:
+    found = recognised(tmp_path, {"main.py": APP, "Pipfile": "[packages]\nfastapi = '*'\n"})
+    assert "Pipfile:1 nothing installs from a Pipfile" in remarks(found)
+
+
+def test_what_is_installed_without_being_told_is_what_the_platform_says() -> None:
+    from backendctl.platforms.local.recipes import REQUIREMENTS
+    from backendctl.scaffold.recognise.python_dependencies import INSTALLED
+
+    assert set(REQUIREMENTS) < set(INSTALLED)
 
 
 def test_prefixes_of_routers_are_followed(tmp_path: Path) -> None:
@@ -209,6 +214,35 @@ def test_django_settings_that_will_not_work_are_named_by_line(tmp_path: Path) ->
     assert "shop/settings.py:4 SECURE_SSL_REDIRECT" in said
 
 
+def test_django_is_migrated_and_looked_at_with_the_settings_that_serve(tmp_path: Path) -> None:
+    found = recognised(tmp_path, {
+        "manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n",
+        "requirements/base.txt": "django\ngunicorn\npsycopg\n",
+        "config/wsgi.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.production')\n"
+        "application = 1\n",
+        "config/settings/__init__.py": "",
+        "config/settings/base.py": "DATABASES = {'default': {}}\nALLOWED_HOSTS = ['*']\n",
+        "config/settings/local.py": "from .base import *\nDEBUG = True\n",
+        "config/settings/production.py": "from .base import *\nDEBUG = False\n"
+        "ALLOWED_HOSTS = ['shop.example']\nSECURE_SSL_REDIRECT = True\n",
+    })  # fmt: skip
+    assert found.migrate is not None
+    assert found.migrate.value == (
+        "env DJANGO_SETTINGS_MODULE=config.settings.production python manage.py migrate --noinput"
+    )
+    said = remarks(found)
+    assert "DEBUG" not in said
+    assert "config/settings/base.py:1 the database is not taken from DATABASE_URL" in said
+    assert "config/settings/production.py:3 ALLOWED_HOSTS" in said
+    assert "config/settings/production.py:4 SECURE_SSL_REDIRECT" in said
+
+
+def test_settings_that_import_each_other_end(tmp_path: Path) -> None:
+    circle = {**DJANGO, "shop/settings.py": "from shop.other import *\n",
+              "shop/other.py": "from shop.settings import *\n"}  # fmt: skip
+    assert recognised(tmp_path, circle).kind.value == "django"
+
+
 def test_a_django_project_in_a_folder_is_run_from_the_root(tmp_path: Path) -> None:
     tree = {f"backend/{name}": text for name, text in DJANGO.items()}
     found = recognised(tmp_path, {**tree, "requirements.txt": "django\ngunicorn\n"})
@@ -248,6 +282,28 @@ def test_yarn_and_pnpm_start_what_they_locked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lock", "scripts", "install", "start"),
+    [
+        ("yarn.lock", '"start": "node dist/x.js", "build": "tsc"',
+         "sh -c 'yarn install --frozen-lockfile && yarn run build'", "node dist/x.js"),
+        ("pnpm-lock.yaml", '"start": "tsx x.ts"', "pnpm install --frozen-lockfile", "pnpm start"),
+        ("bun.lock", '"start": "bun x.ts"', "bun install --frozen-lockfile", "bun start"),
+        ("package-lock.json", '"start": "node dist/index.js", "build": "tsc"', "", "node dist/index.js"),
+        ("package-lock.json", '"start": "nest start", "start:prod": "node dist/main"', "", "node dist/main"),
+        ("package-lock.json", '"start": "nest start", "start:prod": "A=1 node dist/main"', "",
+         "npm run start:prod"),
+    ],
+)  # fmt: skip
+def test_node_is_installed_and_built_from_the_lock_file_that_there_is(
+    lock: str, scripts: str, install: str, start: str, tmp_path: Path
+) -> None:
+    package = '{"scripts": {' + scripts + '}, "dependencies": {"express": "5"}}'
+    found = recognised(tmp_path, {"package.json": package, lock: ""})
+    assert found.start.value == start
+    assert (found.install.value if found.install else "") == install
+
+
+@pytest.mark.parametrize(
     ("source", "place"),
     [
         ("const x = 1\napp.listen(3000, () => {})\n", "server.js:2 port 3000"),
@@ -282,49 +338,9 @@ def test_node_routes_documents_migrations_and_stores(tmp_path: Path) -> None:
     assert found.database is not None
     assert found.database.place == "package.json:5"
     assert found.cache is not None
-    assert found.install is not None
-    assert found.install.value == "sh -c 'npm ci && npm run build'"
+    assert found.install is None  # npm's own lock file is installed from, and built, anyway
     assert [r.value for r in found.routes] == ["/openapi.json", "/items", "/health"]
     assert "keepAliveTimeout" in remarks(found)
-
-
-# --- stated outright --------------------------------------------------------------------------
-
-
-def test_a_procfile_goes_before_what_the_sources_suggest(tmp_path: Path) -> None:
-    procfile = "release: python migrate.py\nweb: uvicorn --workers 2 other:app --port ${PORT:-80}\n"
-    found = recognised(tmp_path, {"main.py": APP, "Procfile": procfile})
-    assert found.kind.value == "fastapi"
-    assert found.start.value == f"uvicorn --workers 2 other:app {UVICORN}"
-    assert found.start.place == "Procfile:2"
-    assert found.migrate is not None
-    assert found.migrate.value == "python migrate.py"
-
-
-def test_a_procfile_alone_is_enough(tmp_path: Path) -> None:
-    found = recognised(tmp_path, {"Procfile": "worker: x\nweb: bundle exec puma -p $PORT\n"})
-    assert found.kind.value == "procfile"
-    assert found.start.value == "bundle exec puma -p $PORT"
-    assert not found.ready.certain
-
-
-@pytest.mark.parametrize(
-    ("dockerfile", "start"),
-    [
-        ('FROM a\nCMD ["./server", "--port", "8080"]\n', "./server --port 8080"),
-        ("FROM a\nCMD gunicorn x:y -b :80\n",
-         "gunicorn x:y --bind 127.0.0.1:$PORT --graceful-timeout 25 --keep-alive 75"),
-        ('FROM a AS b\nCMD ["wrong"]\nFROM c\nENTRYPOINT ["./server"]\nCMD ["--x", "$PORT"]\n',
-         "./server --x $PORT"),
-        ("FROM a\n# CMD no\nCMD cd /srv && \\\n  ./run --port $PORT\n",
-         "sh -c 'cd /srv && exec ./run --port $PORT'"),
-    ],
-)  # fmt: skip
-def test_a_dockerfile_says_what_its_image_runs(dockerfile: str, start: str, tmp_path: Path) -> None:
-    found = recognised(tmp_path, {"Dockerfile": dockerfile})
-    assert found.kind.value == "dockerfile"
-    assert found.start.value == start
-    assert "not in a container" in remarks(found)
 
 
 @pytest.mark.parametrize(

@@ -168,3 +168,11 @@ def test_every_question_has_a_default_to_show_and_it_is_accepted() -> None:
         assert list(shown) == [q.key for q in questions]
         for question in questions:
             question.parse(shown[question.key])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("shop2", "shop2"), ("api-v2", "api-v2"), ("2nd Shop!", "nd-shop"), ("-x-", "x"), ("42", "")],
+)
+def test_a_name_made_of_a_folder_keeps_its_number(text: str, name: str) -> None:
+    assert slug(text) == name
