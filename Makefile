@@ -46,5 +46,8 @@ bench-rollout: environment
 bench: environment
 	@$(BIN)/python -m bench
 
+bench-verdict: environment
+	@$(BIN)/python -m bench.verdict
+
 clean:
 	rm -rf .venv

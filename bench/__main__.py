@@ -5,7 +5,7 @@ import sys
 
 BENCHMARKS = {
     "bench.startup": [],
-    "bench.verdict": ["--short", "--runs", "50"],
+    "bench.verdict": ["--scale", "0.1", "--engine", "backendctl", "--schedule", "native"],
     "bench.loadtest": [],
 }
 

@@ -1,51 +1,53 @@
-"""Print what the verdict does to good and bad releases, with 95 % Wilson intervals."""
+"""`make bench-verdict`: our judge and its peers on the same seeded traces, as a table and JSON."""
 
 import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
 
-from backendctl.rollout.verdict import Decision
-from bench.verdict.simulate import Cell, cell, guarded, patient, plain, short, wilson
-from bench.verdict.traces import BAD_TRACES, GOOD_TRACES, SHORT_TRACES
+from bench.verdict import table, targets
+from bench.verdict.grid import Wanted, evaluation, run, tuning
 
-
-def row(made: Cell) -> str:
-    runs = len(made.outcomes)
-    shares = []
-    for decision in (Decision.FAIL, Decision.PASS, Decision.INCONCLUSIVE, Decision.INVALID):
-        hits = made.count(decision)
-        low, high = wilson(hits, runs)
-        shares.append(f"{100 * hits / runs:5.1f} [{100 * low:4.1f} {100 * high:5.1f}]")
-    ends = Decision.PASS if made.trace.good else Decision.FAIL
-    seconds, requests = made.median(ends, "seconds"), made.median(ends, "candidate_requests")
-    medians = "-" if seconds is None else f"{seconds:.0f} s, {requests:.0f} req"
-    return f"{made.trace.name:34} {made.rps:6g} " + " ".join(shares) + f"  {medians}"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "verdict.json"
 
 
 def main() -> None:
     parse = argparse.ArgumentParser(description=__doc__)
-    parse.add_argument("--runs", type=int, default=300)
-    parse.add_argument("--rps", type=float, nargs="*", default=[1.0, 10.0, 100.0, 1000.0])
+    parse.add_argument("--scale", type=float, default=1.0, help="times the usual number of runs")
+    parse.add_argument("--tuning", action="store_true", help="our judge on the tuning traces")
     parse.add_argument("--only", default="", help="part of a trace's name")
-    parse.add_argument("--plain", action="store_true", help="without guards")
-    parse.add_argument("--patient", action="store_true", help="a deadline of four hours")
-    parse.add_argument("--short", action="store_true", help="steps of 8 s, blocks of 1 s")
-    parse.add_argument("--seed", type=int, default=1)
+    parse.add_argument("--engine", default="", help="part of an engine's name")
+    parse.add_argument("--schedule", default="", help="part of a schedule's name")
+    parse.add_argument("--rps", type=float, nargs="*")
+    parse.add_argument("--workers", type=int, help="processes; by default one a core")
     chosen = parse.parse_args()
-    print(
-        f"{'trace':34} {'rps':>6} {'rolled back %':18} {'promoted %':18} "
-        f"{'inconclusive %':18} {'invalid %':18}  median of promoted (good) or rolled back (bad)"
+    wanted = tuning(chosen.scale) if chosen.tuning else evaluation(chosen.scale)
+    whole = not (chosen.only or chosen.engine or chosen.schedule or chosen.rps or chosen.tuning)
+    began = time.monotonic()
+    cells = run([_narrowed(each, chosen) for each in wanted], chosen.workers)
+    print("\n".join(table.lines(cells)))
+    if whole:
+        print("\nCells in which a peer is right more often than we are:")
+        print("\n".join(table.losses(cells, targets.OURS)) or "none")
+        print()
+        print("\n".join(targets.lines(targets.check(cells))))
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps([table.record(cell) for cell in cells], indent=1) + "\n")
+        print(f"\n{RESULTS}")
+    rollouts = sum(len(cell.outcomes) for cell in cells)
+    print(f"{rollouts:,} rollouts in {time.monotonic() - began:.0f} s")
+
+
+def _narrowed(wanted: Wanted, chosen: argparse.Namespace) -> Wanted:
+    return replace(
+        wanted,
+        traces=tuple(t for t in wanted.traces if chosen.only in t.name),
+        engines=tuple(
+            e for e in wanted.engines if chosen.engine in e.name and chosen.schedule in e.schedule
+        ),
+        rps=tuple(r for r in wanted.rps if not chosen.rps or r in chosen.rps),
     )
-    make, block = guarded, 10.0
-    if chosen.plain:
-        make = plain
-    if chosen.patient:
-        make = patient
-    if chosen.short:
-        make, block = short, 1.0
-    for trace in SHORT_TRACES if chosen.short else (*GOOD_TRACES, *BAD_TRACES):
-        if chosen.only not in trace.name:
-            continue
-        for rps in chosen.rps:
-            print(row(cell(trace, rps, chosen.runs, make, block, chosen.seed)), flush=True)
 
 
 if __name__ == "__main__":

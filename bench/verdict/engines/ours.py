@@ -1,0 +1,101 @@
+"""backendctl's own judge: the very functions that a rollout calls."""
+
+from dataclasses import dataclass
+
+from backendctl.rollout.verdict import (
+    Block,
+    Decision,
+    Limits,
+    Plan,
+    Reference,
+    begin,
+    begin_step,
+    judge,
+    plan_for,
+    update,
+)
+from backendctl.rollout.verdict import parameters as default
+from bench.verdict.engines.base import COMMON, COMMON_SECONDS, COMMON_WEIGHT, Ending, Setting
+
+ENDINGS = {
+    Decision.FAIL: Ending.ROLLED_BACK,
+    Decision.INCONCLUSIVE: Ending.INCONCLUSIVE,
+    Decision.INVALID: Ending.INCONCLUSIVE,
+}
+
+
+class OurRollout:
+    """Steps of a plan, judged after each block of 10 s."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.look = 10.0
+        self.shifted = 0.0
+        self.evidence = begin_step(plan, begin(plan), 0, self.shifted)
+
+    @property
+    def weight(self) -> float:
+        return self.plan.steps[self.evidence.step].percent / 100.0
+
+    def see(self, block: Block) -> Ending | None:
+        self.evidence = update(self.plan, self.evidence, block)
+        decision = judge(self.plan, self.evidence, block.end - self.shifted).decision
+        if decision is Decision.CONTINUE:
+            return None
+        if decision is not Decision.PASS:
+            return ENDINGS[decision]
+        following = self.evidence.step + 1
+        if following == len(self.plan.steps):
+            return Ending.PROMOTED
+        self.shifted = block.end
+        self.evidence = begin_step(self.plan, self.evidence, following, self.shifted)
+        return None
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The defaults, and, as in a rollout, what stable's counters say when it begins."""
+
+    schedule: str
+    name: str = "backendctl"
+
+    def begin(self, setting: Setting) -> OurRollout:
+        before = setting.history()
+        reference = Reference(before.requests, {"errors": before.errors, **before.slow})
+        if self.schedule == COMMON:
+            steps = (round(100 * COMMON_WEIGHT),)
+            plan = plan_for(
+                setting.limits,
+                steps=steps,
+                rps=setting.rps,
+                reference=reference,
+                deadline=COMMON_SECONDS,
+            )
+        else:
+            plan = plan_for(setting.limits, rps=setting.rps, reference=reference)
+        return OurRollout(plan)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The bare test of errors against stable: no guards, alpha undivided, 10 % until decided."""
+
+    name: str = "backendctl, bare test"
+    schedule: str = "10 % until decided"
+
+    def begin(self, setting: Setting) -> OurRollout:
+        plan = plan_for(
+            Limits(error_rate=setting.limits.error_rate),
+            steps=(10,),
+            rps=setting.rps,
+            weights={default.ERRORS: (1.0, 0.0)},
+            warm_up=0.0,
+            step_time=0.0,
+            deadline=4 * 3600.0,
+            beta=1e-300,
+            speed_limit=0.0,
+            temper=False,
+            mask_outages=False,
+            share_tolerance=0.0,
+        )
+        return OurRollout(plan)

@@ -1,0 +1,132 @@
+"""Which cells are run, how often, and on which seeds; spread over the cores."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.verdict.engines import COMMON, ENGINES, NATIVE, Engine, Ours, Plain
+from bench.verdict.simulate import Cell, Outcome, cell
+from bench.verdict.traces import (
+    EVALUATION,
+    EVALUATION_SEED,
+    TUNING,
+    TUNING_SEED,
+    Trace,
+    called,
+    place,
+)
+
+RPS = (1.0, 10.0, 100.0, 1000.0)
+CHUNK = 50
+"""Runs that one process does at a time."""
+SEEDS_A_CELL, SEEDS_A_TRACE = 10_000, 100_000
+
+PEER_RUNS = {NATIVE: 200, COMMON: 100}
+OUR_RUNS = {NATIVE: 200, COMMON: 100}
+CARRYING = ("zero errors", "independent 0.5 %", "errors 2x")
+"""Traces that carry a target of 1 % or 2 %: their intervals must be narrow."""
+CARRYING_RUNS = {1.0: 400, 10.0: 1000, 100.0: 1000, 1000.0: 1000}
+BURSTY_RUNS = {1.0: 150, 10.0: 400, 100.0: 400, 1000.0: 400}
+"""For good traces that are not independent: 0 of 400 has an upper bound of 1 %."""
+BARE = ("errors 2x", "errors 10x")
+BARE_RUNS = 400
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some runs of a cell."""
+
+    engine: Engine
+    trace: Trace
+    rps: float
+    runs: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to run."""
+
+    traces: Sequence[Trace]
+    engines: Sequence[Engine]
+    rps: Sequence[float]
+    seed: int
+    scale: float = 1.0
+    """Times the usual number of runs."""
+    spread: bool = True
+    """Whether each cell has seeds of its own."""
+
+    def jobs(self) -> Iterator[Job]:
+        for engine in self.engines:
+            for trace in self.traces:
+                for rps in self.rps:
+                    seed = self.seed
+                    if self.spread:
+                        seed += place(trace.name) * SEEDS_A_TRACE + RPS.index(rps) * SEEDS_A_CELL
+                    runs = max(1, round(self.scale * _runs(engine, trace, rps)))
+                    for first in range(0, runs, CHUNK):
+                        yield Job(engine, trace, rps, min(CHUNK, runs - first), seed + first)
+
+
+def evaluation(scale: float = 1.0) -> tuple[Wanted, ...]:
+    """Everything the table shows."""
+    bare = tuple(called(name) for name in BARE)
+    return (
+        Wanted(EVALUATION, ENGINES, RPS, EVALUATION_SEED, scale),
+        Wanted(bare, (Plain(),), (10.0,), EVALUATION_SEED + 50_000_000, scale),
+    )
+
+
+def tuning(scale: float = 1.0) -> tuple[Wanted, ...]:
+    """Our judge on the tuning traces; the seeds of all cells stay below 10,000."""
+    return (Wanted(TUNING, (Ours(NATIVE),), RPS, TUNING_SEED, scale, spread=False),)
+
+
+def _runs(engine: Engine, trace: Trace, rps: float) -> int:
+    if isinstance(engine, Plain):
+        return BARE_RUNS
+    if not isinstance(engine, Ours):
+        return PEER_RUNS[engine.schedule]
+    if engine.schedule == COMMON:
+        return OUR_RUNS[COMMON]
+    if trace.name in CARRYING:
+        return CARRYING_RUNS[rps]
+    if trace.good:
+        return BURSTY_RUNS[rps]
+    return OUR_RUNS[NATIVE]
+
+
+def _work(job: Job) -> tuple[Job, tuple[Outcome, ...]]:
+    return job, cell(job.engine, job.trace, job.rps, job.runs, job.seed).outcomes
+
+
+def run(wanted: Sequence[Wanted], workers: int | None = None) -> list[Cell]:
+    """All cells, in the order asked for."""
+    jobs = [job for each in wanted for job in each.jobs()]
+    # The slow ones first, so that no process is left alone with one at the end.
+    jobs.sort(key=lambda job: (isinstance(job.engine, Ours), -job.rps), reverse=True)
+    outcomes: dict[tuple[str, str, str, float], dict[int, tuple[Outcome, ...]]] = {}
+    with multiprocessing.get_context("fork").Pool(workers or os.cpu_count()) as pool:
+        for job, made in pool.imap_unordered(_work, jobs):
+            key = (job.engine.name, job.engine.schedule, job.trace.name, job.rps)
+            outcomes.setdefault(key, {})[job.seed] = made
+    return [
+        Cell(
+            engine.name,
+            engine.schedule,
+            trace,
+            rps,
+            tuple(
+                outcome
+                for _, part in sorted(
+                    outcomes[(engine.name, engine.schedule, trace.name, rps)].items()
+                )
+                for outcome in part
+            ),
+        )
+        for each in wanted
+        for trace in each.traces
+        for rps in each.rps
+        for engine in each.engines
+    ]
