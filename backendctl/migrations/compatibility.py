@@ -161,10 +161,13 @@ def _worst(changes: Iterator[Verdict]) -> Verdict:
 def _changes(statement: Statement, new: New) -> Iterator[Verdict]:
     kind, body = statement.kind, statement.body
     match kind:
-        case "CreateStmt":
+        # IF NOT EXISTS may meet an old one: that is not new.
+        case "CreateStmt" if not body.get("if_not_exists"):
             new.relations.add(_name(body["relation"]))
-        case "CreateTableAsStmt":
+        case "CreateTableAsStmt" if not body.get("if_not_exists"):
             new.relations.add(_name(body["into"]["rel"]))
+        case "CreateStmt" | "CreateTableAsStmt":
+            pass
         case "AlterTableStmt":
             for command in _commands(statement):
                 yield _table_change(command, _name(body["relation"]), new)
@@ -198,7 +201,10 @@ def _table_change(command: Mapping[str, Any], table: str, new: New) -> Verdict:
     subtype, name = command["subtype"], command.get("name", "")
     column = (table, name)
     if subtype == "AT_AddColumn":
-        return _add_column(command["def"]["ColumnDef"], table, new)
+        added = _added(command["def"]["ColumnDef"])
+        if not command.get("missing_ok"):
+            new.columns[table, command["def"]["ColumnDef"]["colname"]] = added
+        return _insertable(added, command["def"]["ColumnDef"]["colname"])
     if column in new.columns:
         return _new_column_change(command, new.columns[column], name)
     if subtype == "AT_ColumnDefault":
@@ -214,15 +220,13 @@ def _table_change(command: Mapping[str, Any], table: str, new: New) -> Verdict:
     return _breaking(f"is not known to leave older code working ({subtype})")
 
 
-def _add_column(column: Mapping[str, Any], table: str, new: New) -> Verdict:
+def _added(column: Mapping[str, Any]) -> Column:
     kinds = {c["Constraint"]["contype"] for c in column.get("constraints", ())}
     type_name = column["typeName"]["names"][-1]["String"]["sval"]
-    added = Column(
+    return Column(
         filled=bool(kinds & _FILLED) or type_name in _SERIAL,
         required=bool(kinds & {"CONSTR_NOTNULL", "CONSTR_PRIMARY"}),
     )
-    new.columns[table, column["colname"]] = added
-    return _insertable(added, column["colname"])
 
 
 def _new_column_change(command: Mapping[str, Any], column: Column, name: str) -> Verdict:

@@ -35,13 +35,14 @@ _FOLDER = r"(?:.*/)?migrations/"
 _NAMES: Mapping[Tool, _Files] = {
     Tool.DBMATE: _Files("dbmate", _FOLDER + r"(?P<version>\d+)[^/]*\.sql"),
     Tool.FLYWAY: _Files("flyway", r"(?:.*/)?V(?P<version>\d[\d._]*?)__[^/]*\.sql"),
-    Tool.GOLANG_MIGRATE: _Files("migrate", _FOLDER + r"0*(?P<version>\d+)_[^/]*\.up\.sql"),
     Tool.GOOSE: _Files("goose", _FOLDER + r"0*(?P<version>\d+)_[^/]*\.(?:sql|go)"),
     Tool.KNEX: _Files("knex", _FOLDER + r"(?P<version>[^/]*\.(?:[cm]?js|ts))"),
     Tool.NODE_PG_MIGRATE: _Files(
         "node-pg-migrate", _FOLDER + r"(?P<version>[^/.][^/]*)\.(?:sql|[cm]?js|ts)"
     ),
     Tool.PRISMA: _Files("prisma", _FOLDER + r"(?P<version>\d[^/]*)/migration\.sql"),
+    # Last: `migrate` is a word of other tools' commands too.
+    Tool.GOLANG_MIGRATE: _Files("migrate", _FOLDER + r"0*(?P<version>\d+)_[^/]*\.up\.sql"),
 }
 _NOT_OURS = frozenset((".venv", "venv", "node_modules", ".git", ".tox", "site-packages"))
 

@@ -1,7 +1,7 @@
 """When each migration of a release is to be applied: before it starts, or after the bake. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from backendctl.migrations.assess import Finding
 from backendctl.migrations.revisions import Effect, Revision, Tool
@@ -50,15 +50,7 @@ def arrange(
     stops = _up_to(tool, commands, before)
     if stops is not None:
         return Order(before, tuple(late), stops, commands)
-    unvouched = [each for each in late if not _by_word(each)]
-    if unvouched:
-        return [_all_at_once(each, commands, stable) for each in unvouched]
-    vouched = tuple(replace(each, vouched_for=stable) for each in late)
-    return Order((*before, *vouched), (), commands)
-
-
-def _by_word(revision: Revision) -> bool:
-    return revision.why.startswith("by its own word")
+    return [_all_at_once(each, before[-1], commands, stable) for each in late]
 
 
 def _up_to(
@@ -98,14 +90,16 @@ def _out_of_order(late: Revision, needed: Revision) -> Finding:
     )
 
 
-def _all_at_once(revision: Revision, command: Sequence[str], stable: int) -> Finding:
+def _all_at_once(
+    revision: Revision, needed: Revision, command: Sequence[str], stable: int
+) -> Finding:
     return Finding(
         "contract",
         revision.file,
         1,
         "",
-        f"this {revision.why}; and `{' '.join(command)}` would apply it before the new release "
-        f"starts, while release {stable} serves",
-        "first deploy code that no longer uses it; then deploy the migration, with a comment of "
-        f"its own line: `backendctl: contract: release {stable} no longer uses it`",
+        f"this {revision.why}; `{' '.join(command)}` would apply it together with {needed.file}, "
+        f"which the new release needs, while release {stable} serves",
+        "leave it out of this release and deploy it in the next: on its own it waits until the "
+        "bake has ended",
     )

@@ -43,8 +43,6 @@ class Revision:
     """None while nobody had to know: it was applied before a release served."""
     why: str = ""
     """What makes it more than an expansion."""
-    vouched_for: int = 0
-    """The release that works with it by somebody's word, though it was made before it."""
 
 
 def ordered(revisions: Iterable[Revision]) -> tuple[Revision, ...]:

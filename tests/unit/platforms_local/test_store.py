@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from backendctl.errors import BackendctlError
 from backendctl.migrations.revisions import Effect, Revision, Tool
 from backendctl.platforms.base import (
+    SAMPLES_KEPT,
     Configuration,
     Grant,
     Package,
@@ -61,7 +62,7 @@ SCHEMA = SchemaRange(
     Tool.ALEMBIC,
     (
         Revision("0001", (), "migrations/versions/0001.py"),
-        Revision("0002", ("0001",), "migrations/versions/0002.py", Effect.CONTRACT, "drops x", 3),
+        Revision("0002", ("0001",), "migrations/versions/0002.py", Effect.CONTRACT, "drops x"),
     ),
 )
 
@@ -383,3 +384,17 @@ class Fencing(RuleBasedStateMachine):
 
 TestFencing = Fencing.TestCase
 TestFencing.settings = settings(max_examples=25, stateful_step_count=20)
+
+
+def test_examples_of_failed_requests_are_forgotten_after_a_week(
+    store: LocalStore, clock: HandClock
+) -> None:
+    grant = store.acquire("ana@host", "deploy", lease=30 * 86400.0)
+    store.append(grant, "0001", {"kind": "begun"})
+    store.keep_samples(grant, "0001", {"log": ["one"]})
+    clock.wait(SAMPLES_KEPT)
+    assert store.samples("0001") == {"log": ["one"]}
+    clock.wait(1.0)
+    store.keep_samples(grant, "0002", {"log": ["two"]})
+    clock.wait(-SAMPLES_KEPT)
+    assert store.samples("0001") is None, "the file itself is gone, not only hidden"

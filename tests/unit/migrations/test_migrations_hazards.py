@@ -1,0 +1,72 @@
+"""What is known to keep users waiting, and what is not."""
+
+import pytest
+
+from backendctl.migrations import hazards
+from backendctl.migrations.statements import parse
+
+HAZARDS = (
+    (
+        "ALTER TABLE t ADD COLUMN a timestamptz DEFAULT clock_timestamp()",
+        "adding-field-with-default",
+    ),
+    ("CREATE INDEX i ON t (a)", "require-concurrent-index-creation"),
+    ("DROP INDEX i", "require-concurrent-index-deletion"),
+    ("ALTER TABLE t ALTER a TYPE bigint", "changing-column-type"),
+    ("ALTER TABLE t ALTER a SET NOT NULL", "adding-not-nullable-field"),
+    ("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)", "constraint-missing-not-valid"),
+    (
+        "ALTER TABLE t ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES u (id)",
+        "adding-foreign-key-constraint",
+    ),
+    ("ALTER TABLE t ADD CONSTRAINT c UNIQUE (a)", "disallowed-unique-constraint"),
+    ("ALTER TABLE t ADD COLUMN a int NOT NULL", "adding-required-field"),
+    (
+        "BEGIN; CREATE INDEX CONCURRENTLY i ON t (a); COMMIT",
+        "ban-concurrent-index-creation-in-transaction",
+    ),
+    ("VACUUM FULL t", "rewrites-table"),
+    ("CLUSTER t USING i", "rewrites-table"),
+    ("ALTER TABLE t SET UNLOGGED", "rewrites-table"),
+    ("LOCK TABLE t", "locks-table"),
+    ("REFRESH MATERIALIZED VIEW v", "refresh-locks-view"),
+    (
+        "BEGIN; ALTER TABLE t ADD COLUMN a int; ALTER TABLE u ADD COLUMN b int; COMMIT",
+        "several-tables-locked",
+    ),
+    ("BEGIN; ALTER TABLE t ADD COLUMN a int; UPDATE t SET a = 1; COMMIT", "data-change-under-lock"),
+)
+SAFE = (
+    "ALTER TABLE t ADD COLUMN a int",
+    "ALTER TABLE t ADD COLUMN a int NOT NULL DEFAULT 0",
+    "ALTER TABLE t ADD COLUMN a timestamptz DEFAULT now()",
+    "CREATE INDEX CONCURRENTLY i ON t (a)",
+    "BEGIN; CREATE TABLE t (a int); CREATE INDEX i ON t (a); COMMIT",
+    "BEGIN; ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID; COMMIT",
+    "BEGIN; ALTER TABLE t VALIDATE CONSTRAINT c; COMMIT",
+    "BEGIN; ALTER TABLE t DROP COLUMN a; UPDATE alembic_version SET version_num = '2'; COMMIT",
+    "BEGIN; ALTER TABLE t ADD COLUMN a int; COMMIT; BEGIN; ALTER TABLE u ADD COLUMN a int; COMMIT",
+    "REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+    "UPDATE t SET a = 1",
+)
+
+
+@pytest.mark.parametrize(("sql", "rule"), HAZARDS)
+def test_a_hazard_is_found_and_says_what_to_do_instead(sql: str, rule: str) -> None:
+    found = {each.rule: each for each in hazards.find(sql, parse(sql), False)}
+    assert rule in found
+    assert found[rule].line == 1
+    assert found[rule].why
+    assert found[rule].instead
+
+
+@pytest.mark.parametrize("sql", SAFE)
+def test_what_is_safe_is_left_in_peace(sql: str) -> None:
+    assert hazards.find(sql, parse(sql), False) == []
+
+
+def test_a_transaction_that_the_tool_adds_counts() -> None:
+    sql = "ALTER TABLE t ADD COLUMN a int;\nUPDATE t SET a = 1;"
+    assert hazards.find(sql, parse(sql), False) == []
+    (found,) = hazards.find(sql, parse(sql), True)
+    assert (found.rule, found.line) == ("data-change-under-lock", 2)
