@@ -44,16 +44,25 @@ PASSING = frozenset({"platform.gateway", "missing.server"})
 """Errors that may go away by themselves."""
 
 GoOn = Callable[[], bool]
+Fence = Callable[[], None]
+"""Raises `rollout.fenced` when another run has taken over."""
 
 
 class Effects:
-    """Performs intents. Each is idempotent, so that one done half is simply done again."""
+    """Performs intents. Each is idempotent, so that one done half is simply done again.
 
-    def __init__(self, platform: Platform, clock: Clock, probe: Probe, on_line: OnLine) -> None:
+    The fence is asked right before each attempt and each change: a process that was stopped (a
+    suspended machine, a debugger) and wakes up after it was replaced must not act any more.
+    """
+
+    def __init__(
+        self, platform: Platform, clock: Clock, probe: Probe, on_line: OnLine, fence: Fence
+    ) -> None:
         self._platform = platform
         self._clock = clock
         self._probe = probe
         self._on_line = on_line
+        self._fence = fence
 
     def perform(
         self, intent: Intent, serial: int, plan: RolloutPlan, go_on: GoOn
@@ -103,6 +112,7 @@ class Effects:
 
     def _once(self, intent: Intent, serial: int, plan: RolloutPlan, go_on: GoOn) -> Outcome | None:
         runtime, router = self._platform.runtime, self._platform.router
+        self._fence()
         match intent:
             case Inspect(number=number):
                 return self._inspect(number, serial, go_on)
@@ -113,7 +123,8 @@ class Effects:
             case Connect():
                 router.connect(intent.number, intent.deadline)
             case Apply():
-                router.apply(Routes(intent.weights, intent.preview, intent.fallback))
+                routes = Routes(intent.weights, intent.preview, intent.fallback)
+                router.apply(routes, self._fence)
             case Smoke():
                 problem = self._probe(router.url, plan.smoke_paths)
                 if problem:
@@ -176,6 +187,7 @@ class Effects:
         if status.condition is Condition.READY:
             return self._seen(serial, status)
         release = self._release(intent.number)
+        self._fence()
         runtime.start(release)
         until = clock.monotonic() + intent.deadline
         while True:

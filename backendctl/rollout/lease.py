@@ -35,6 +35,21 @@ class Lease:
             if self._lost is not None:
                 raise self._lost
 
+    def confirm(self) -> None:
+        """As `check`, and ask the store: right before an effect that a replaced run must not have.
+
+        Time alone does not tell: somebody may have taken over on the owner's word, while this
+        process was stopped and for less than its lease.
+        """
+        self.check()
+        try:
+            replaced = self._store.epoch() != self.grant.epoch
+        except BackendctlError:
+            return  # an outage of the store is waited out for as long as the lease runs
+        if replaced:
+            self._renew()
+            self.check()
+
     def beat(self) -> None:
         """Renew once; a refusal is kept for `check`, an outage of the store is waited out."""
         try:

@@ -34,6 +34,8 @@ __all__ = ["Endpoints", "EnvoyRouter"]
 
 _CONFIRM_DEADLINE = 10.0
 """Seconds to see a change served: milliseconds when all is well, a restart when Envoy died."""
+_LOCK_PATIENCE = 15.0
+"""Seconds to wait for another process to make its change: longer than it may wait for Envoy."""
 _POLL = 0.002
 _DRAIN_POLL = 0.05
 _QUIET_POLLS = 5
@@ -91,8 +93,9 @@ class EnvoyRouter:
                 )
             self._clock.wait(_DRAIN_POLL)
 
-    def apply(self, routes: Routes) -> None:
+    def apply(self, routes: Routes, fence: Callable[[], None] = lambda: None) -> None:
         with self._locked():
+            fence()
             releases, behind = self._connected()
             missing = _named(routes) - releases.keys()
             if missing:
@@ -222,13 +225,15 @@ class EnvoyRouter:
             "the former routes still hold",
         )
 
-    def _refused(self, message: str, cause: str, state: str) -> BackendctlError:
+    def _refused(
+        self, message: str, cause: str, state: str, look: str | None = None
+    ) -> BackendctlError:
         return BackendctlError(
             "platform.gateway",
             message,
             cause=cause,
             state=state,
-            next=("backendctl status", f"tail -n 50 {self._log}"),
+            next=("backendctl status", look or f"tail -n 50 {self._log}"),
         )
 
     # --- asking Envoy -----------------------------------------------------------------------
@@ -256,12 +261,21 @@ class EnvoyRouter:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         self._load(self._files.clusters)
         with writing(self._files.lock):
             lock = FileLock(self._files.lock, mode=0o600)
-            lock.acquire()
+            try:
+                lock.acquire(timeout=_LOCK_PATIENCE)
+            except Timeout:
+                raise self._refused(
+                    f"another process has kept {self._files.lock} locked for "
+                    f"{_LOCK_PATIENCE:g} s",
+                    "it was stopped (Ctrl-Z, a debugger) in the middle of a change",
+                    "this process changed nothing",
+                    f"fuser {self._files.lock}",
+                ) from None
         try:
             yield
         finally:

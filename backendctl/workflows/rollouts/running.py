@@ -89,7 +89,7 @@ def make_driver(
     *,
     stay: bool = False,
 ) -> Driver:
-    effects = Effects(platform, means.clock, means.probe, means.on_line)
+    effects = Effects(platform, means.clock, means.probe, means.on_line, lease.confirm)
 
     def tell(event: Event) -> None:
         on_event(event)

@@ -224,10 +224,10 @@ def test_an_unforeseen_error_undoes_the_rollout_and_is_not_hidden() -> None:
     calls = itertools.count()
     apply = router.apply
 
-    def breaks_once(routes: object) -> None:
+    def breaks_once(*arguments: object) -> None:
         if next(calls) == 2:
             raise ZeroDivisionError("not foreseen")
-        apply(routes)  # type: ignore[arg-type]
+        apply(*arguments)  # type: ignore[arg-type]
 
     router.apply = breaks_once  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError, match="not foreseen"):
