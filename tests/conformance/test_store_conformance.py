@@ -83,3 +83,24 @@ def test_an_unknown_rollout_has_no_records_and_no_commands(store: Store) -> None
         store.records("never")
     assert caught.value.code == "missing.rollout"
     assert list(store.posted("never")) == []
+
+
+def test_examples_are_kept_beside_a_rollout_until_others_replace_them(
+    store: Store, grant: Grant, rollout: str
+) -> None:
+    store.append(grant, rollout, {"kind": "begun"})
+    assert store.samples(rollout) is None
+    for text in ("first", "second"):
+        store.keep_samples(grant, rollout, {"log": [text]})
+    assert store.samples(rollout) == {"log": ["second"]}
+    assert [record["kind"] for record in store.records(rollout)] == ["begun"]
+
+
+def test_a_stale_writer_keeps_no_examples(store: Store, grant: Grant, rollout: str) -> None:
+    store.append(grant, rollout, {"kind": "begun"})
+    newer = store.acquire("bob@there", "recover", lease=30, take_over=True)
+    with pytest.raises(BackendctlError) as caught:
+        store.keep_samples(grant, rollout, {"log": []})
+    assert caught.value.code == "rollout.fenced"
+    assert store.samples(rollout) is None
+    store.release(newer)

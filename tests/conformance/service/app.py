@@ -38,6 +38,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(503 if os.environ.get("READY") == "no" else 200, {})
         elif path == "/die":
             os._exit(9)
+        elif path.startswith("/broken/"):
+            self.answer(500, {})
         elif path == "/slow":
             time.sleep(1)
             self.answer(200, about())
