@@ -106,7 +106,9 @@ class Standing:
                 self._begin(event.plan, event.at)
             case e.PhaseChanged():
                 self.phase, self.stage = str(event.phase), event.stage
-                self._restart(event.at)
+                if self.phase != "hold":  # there it is watched as before
+                    self.numbers = {}
+                    self._restart(event.at)
             case e.Shifted():
                 self.weights = event.weights
                 self.numbers = {}
@@ -152,6 +154,8 @@ class Standing:
 
     def seconds_left(self, at: float) -> float | None:
         """Seconds still needed for the present stage, about; None if that cannot be said."""
+        if self.phase not in ("step", "bake"):
+            return None
         if self._seconds.told is None:
             return self.least_seconds(at)
         return max(0.0, self._seconds.told - max(0.0, at - self._estimated))

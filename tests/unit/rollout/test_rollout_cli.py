@@ -10,10 +10,13 @@ from typer.testing import CliRunner
 
 from backendctl.cli.contract import Session
 from backendctl.cli.rollout import app
+from backendctl.cli.rollout_answer import answer_of
 from backendctl.cli.rollout_events import Words
 from backendctl.cli.rollout_live import Picture
 from backendctl.errors import BackendctlError
 from backendctl.rollout.events import Event, Shifted
+from backendctl.rollout.outcome import Outcome
+from backendctl.rollout.states import Kind
 from backendctl.workflows import environment
 from backendctl.workflows.environment import Opened
 from tests.fakes.platform import Behaviour, Fake, fake_platform
@@ -126,6 +129,17 @@ def test_no_question_is_asked_about_a_rollout_that_is_not_there(
     monkeypatch.setattr("typer.prompt", asked)
     monkeypatch.setattr("typer.confirm", asked)
     assert refused(*words).code == "rollout.state"
+
+
+def test_a_pause_to_come_is_not_called_going_on(desk: Desk) -> None:
+    waits = Outcome(
+        "0003", Kind.CANARY, 3, 1, "running", "", pausing="before the next shift of traffic"
+    )
+    said = answer_of(Session("rollout pause"), "local", waits, None)
+    assert said.text == (
+        "local: the rollout will pause before the next shift of traffic; until then it goes on"
+    )
+    assert said.data["pausing"] is True
 
 
 def test_a_rollout_that_has_ended_is_shown_as_what_it_was(desk: Desk) -> None:
