@@ -1,19 +1,18 @@
 """From the promises and the present traffic to a rollout's plan, frozen before it begins."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Platform, Release, Sample
+from backendctl.platforms.base import ArmSample, Platform, Release, Sample, Span
 from backendctl.rollout.breakdowns import told_apart
 from backendctl.rollout.history import Serving
-from backendctl.rollout.observe import own_p99
 from backendctl.rollout.states import Kind, RolloutPlan
-from backendctl.rollout.verdict import Forecast, Limits, Reference, forecast, plan_for
+from backendctl.rollout.traffic_history import LONGEST, Past, past_of, present_rate
+from backendctl.rollout.verdict import Forecast, Limits, forecast, plan_for
 from backendctl.rollout.verdict import Plan as VerdictPlan
-from backendctl.rollout.verdict.parameters import ERRORS, SHARE_TOLERANCE
+from backendctl.rollout.verdict.parameters import SHARE_TOLERANCE
 from backendctl.spec.model import OnInconclusive, Spec
 
 BLOCKS_PER_STEP = 6
@@ -38,10 +37,25 @@ class Baseline:
     """Cumulative counters; None where they could not be had."""
     problem: str = ""
     """Why they could not."""
+    history: tuple[Span, ...] = ()
+    """What is on record of the last hours."""
+
+    def arm(self, number: int | None) -> ArmSample | None:
+        """The counters of a release; None where they could not be had."""
+        return self.sample.arms.get(number) if self.sample and number is not None else None
+
+    def past(self, stable: int | None, limit: float) -> Past | None:
+        """What stable did until now; None where nothing is known of it."""
+        if stable is None or self.sample is None:
+            return None
+        return past_of(self.history, self.arm(stable), stable, self.sample.at, limit)
 
 
 def look_at_traffic(platform: Platform, clock: Clock, stable: int | None) -> Baseline:
-    """Count the present traffic for a moment. What cannot be measured is said as no sample."""
+    """Count the present traffic for a moment, and see what is on record of the last hours.
+
+    What cannot be measured is said as no sample.
+    """
     if stable is None:
         return Baseline(0.0, None)
     try:
@@ -49,13 +63,15 @@ def look_at_traffic(platform: Platform, clock: Clock, stable: int | None) -> Bas
         began = clock.monotonic()
         clock.wait(TRAFFIC_WINDOW)
         last = platform.meter.sample()
+        seconds = clock.monotonic() - began
+        history = tuple(platform.meter.history(clock.now() - LONGEST))
     except BackendctlError as error:
         return Baseline(0.0, None, error.message)
-    seconds = clock.monotonic() - began
     if stable not in first.arms or stable not in last.arms or seconds <= 0.0:
         return Baseline(0.0, None, f"the gateway has no counters of release {stable}")
-    requests = last.arms[stable].requests - first.arms[stable].requests
-    return Baseline(max(0.0, requests / seconds), last)
+    seen = max(0, last.arms[stable].requests - first.arms[stable].requests)
+    rps = present_rate(history, stable, last.at, seen, seconds)
+    return Baseline(rps, last, history=history)
 
 
 def plan_rollout(
@@ -70,7 +86,8 @@ def plan_rollout(
     """Everything that is decided before anything is changed."""
     rollout = spec.rollout
     stable = None if kind is Kind.FIRST else serving.stable
-    verdict = _verdict(spec, baseline, stable) if kind is Kind.CANARY else None
+    past = baseline.past(stable, spec.slo.error_rate)
+    verdict = _verdict(spec, baseline, stable, past) if kind is Kind.CANARY else None
     bake = _bake(spec, kind)
     ready = candidate.processes.ready_path
     return RolloutPlan(
@@ -80,7 +97,8 @@ def plan_rollout(
         served=serving.served,
         steps=tuple(step.percent for step in verdict.steps) if verdict else (),
         verdict=verdict,
-        bake_verdict=_bake_verdict(spec, bake) if kind is not Kind.ROLLBACK else None,
+        bake_verdict=_bake_verdict(spec, bake, past) if kind is not Kind.ROLLBACK else None,
+        reference=past.said if past is not None else "",
         migrate=bool(candidate.processes.migrate) and kind is not Kind.ROLLBACK,
         block=min(LONGEST_BLOCK, max(SHORTEST_BLOCK, rollout.step_time / BLOCKS_PER_STEP)),
         bake=bake,
@@ -116,30 +134,34 @@ def _bake(spec: Spec, kind: Kind) -> float:
             return spec.rollout.bake
 
 
-def _verdict(spec: Spec, baseline: Baseline, stable: int | None) -> VerdictPlan:
+def _verdict(
+    spec: Spec, baseline: Baseline, stable: int | None, past: Past | None
+) -> VerdictPlan:
     rollout = spec.rollout
-    arm = baseline.sample.arms.get(stable) if baseline.sample and stable is not None else None
-    own = own_p99(arm.latencies) if arm is not None else None
+    limits = _limits(spec, past.own_p99 if past is not None else None)
     return plan_for(
-        _limits(spec, own),
+        limits,
         steps=rollout.steps,
         rps=baseline.rps or None,
-        reference=_reference(spec, baseline, stable, own),
+        reference=past.reference(plan_for(limits).thresholds) if past is not None else None,
         warm_up=rollout.warm_up,
         step_time=rollout.step_time,
         deadline=max(rollout.deadline, rollout.warm_up + rollout.step_time),
         # Sessions, not requests, are spread by weight then.
         share_tolerance=0.0 if rollout.sticky != "none" else SHARE_TOLERANCE,
-        by_endpoint=told_apart(arm),
+        by_endpoint=told_apart(baseline.arm(stable)),
     )
 
 
-def _bake_verdict(spec: Spec, bake: float) -> VerdictPlan:
+def _bake_verdict(spec: Spec, bake: float, past: Past | None) -> VerdictPlan:
+    """Against the limits, and against what the predecessor did before the rollout."""
     warm_up = min(spec.rollout.warm_up, bake / 2)
+    limits = _limits(spec, None)
     return plan_for(
-        _limits(spec, None),
+        limits,
         steps=(100,),
         has_stable=False,
+        reference=past.reference(plan_for(limits).thresholds) if past is not None else None,
         warm_up=warm_up,
         step_time=bake - warm_up,
         deadline=bake + spec.rollout.deadline,
@@ -164,19 +186,8 @@ def expected(plan: RolloutPlan, baseline: Baseline) -> Forecast | None:
     judged = plan.verdict if plan.kind is Kind.CANARY else plan.bake_verdict
     if judged is None or plan.stable is None:
         return None
-    counts = _history(judged.thresholds, baseline, plan.stable)
-    if counts is None:
-        return forecast(judged, baseline.rps)
-    requests, events = counts
-    return forecast(judged, baseline.rps, {name: n / requests for name, n in events.items()})
-
-
-def _history(
-    thresholds: Mapping[str, float], baseline: Baseline, stable: int | None
-) -> tuple[int, Mapping[str, int]] | None:
-    """Stable's requests and events by metric since its counters began; None without any."""
-    arm = baseline.sample.arms.get(stable) if baseline.sample and stable is not None else None
-    if arm is None or arm.requests == 0:
-        return None
-    slow = {name: arm.latencies.slower_than(s * 1000.0) for name, s in thresholds.items()}
-    return arm.requests, {ERRORS: arm.errors + arm.masked, **slow}
+    made = forecast(judged, baseline.rps)
+    if not plan.reference:
+        return made
+    said = f"what release {plan.stable} does is taken from {plan.reference}"
+    return replace(made, advice=(*made.advice, said))

@@ -100,6 +100,8 @@ class RolloutPlan:
     """The candidate has migrations that wait until stable is gone."""
     approvals: tuple[int, ...] = ()
     """Percentages of traffic that the candidate reaches or passes only after a person's yes."""
+    reference: str = ""
+    """What stable's own behaviour is known from, for a person."""
     exempt: Word | None = None
     """Whose word it was that this began outside the windows for deploys."""
 

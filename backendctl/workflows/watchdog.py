@@ -27,7 +27,7 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.meter import EnvoyMeter
 from backendctl.platforms.local.recorded import edges_ms, open_recorded
 from backendctl.platforms.local.store import LocalStore
-from backendctl.rollout.deadman import DeadMan, Orphan
+from backendctl.rollout.deadman import DeadMan, Orphan, in_flight
 
 if TYPE_CHECKING:
     from backendctl.workflows.rollouts import Means
@@ -152,13 +152,13 @@ def restore(platform: Platform, orphan: Orphan, say: Say, means: "Means | None" 
             return True
         say(f"rollout {orphan.rollout} could not be brought to an end: {error.message}")
         return False
-    outcome = done.outcome
-    if outcome is None:
+    if done.outcome is None:
         return True
-    say(f"rollout {outcome.rollout} is {outcome.result}: {outcome.reason}")
+    say(f"rollout {done.outcome.rollout} is {done.outcome.result}: {done.outcome.reason}")
     for each in done.cleared:
         say(f"release {each.number}: {'stopped' if each.stopped else each.message}")
-    return outcome.result in ("promoted", "restored")
+    left = in_flight(platform.store)
+    return left is None or left.held_until is not None
 
 
 def pause_after(failures: int) -> float:

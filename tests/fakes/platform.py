@@ -51,13 +51,18 @@ class FakeClock:
 
     def __init__(self, at: float = START) -> None:
         self.time = at
+        self.stepped = 0.0
         self.on_pass: list[Callable[[float], None]] = []
 
     def now(self) -> float:
-        return self.time
+        return self.time + self.stepped
 
     def monotonic(self) -> float:
         return self.time - START
+
+    def step(self, seconds: float) -> None:
+        """Somebody sets the wall clock."""
+        self.stepped += seconds
 
     def wait(self, seconds: float) -> None:
         for callback in self.on_pass:
@@ -322,7 +327,8 @@ class FakeMeter:
 
 
 class FakeStore:
-    """base.Store in memory. A holder is dead once its owner is in `dead`."""
+    """base.Store in memory. A holder is dead once its owner is in `dead`. Leases are kept on the
+    monotonic clock, as a platform must."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -335,7 +341,7 @@ class FakeStore:
         self.dead: set[str] = set()
 
     def acquire(self, owner: str, command: str, lease: float, take_over: bool = False) -> Grant:
-        now, held = self._env.clock.now(), self._holder
+        now, held = self._env.clock.time, self._holder
         if held and held.expires > now and held.owner not in self.dead and not take_over:
             raise BackendctlError("rollout.locked", f"{held.owner} holds this environment")
         self._epoch += 1
@@ -345,7 +351,7 @@ class FakeStore:
     def renew(self, grant: Grant, lease: float) -> None:
         self._check(grant)
         if self._holder is not None:
-            self._holder = replace(self._holder, expires=self._env.clock.now() + lease)
+            self._holder = replace(self._holder, expires=self._env.clock.time + lease)
 
     def release(self, grant: Grant) -> None:
         if grant.epoch == self._epoch:
@@ -354,7 +360,11 @@ class FakeStore:
     def holder(self) -> Holder | None:
         if self._holder is None:
             return None
-        return replace(self._holder, alive=self._holder.owner not in self.dead)
+        return replace(
+            self._holder,
+            expires=self._holder.expires + self._env.clock.stepped,
+            alive=self._holder.owner not in self.dead,
+        )
 
     def epoch(self) -> int:
         return self._epoch

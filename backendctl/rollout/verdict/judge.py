@@ -178,6 +178,7 @@ def _metric_numbers(plan: Plan, evidence: Evidence, reading: Reading) -> Mapping
         "candidate_rate": track.candidate / evidence.candidate if evidence.candidate else None,
         "stable_rate": track.stable / evidence.stable if evidence.stable else None,
         "limit": metric.limit,
+        "predecessor_limit": metric.predecessor_limit,
         "threshold_s": metric.threshold_s,
         "evidence": exp(reading.fail),
         "evidence_relative": exp(reading.fail_relative),

@@ -54,6 +54,10 @@ CERTIFY_BUDGET = 1.0 / 12.0
 FLAWLESS = 3.8
 """Requests x limit that a release without any error needs; see `CERTIFY_BUDGET`."""
 
+BAKE_FLOOR = 0.25
+"""After a switch a release is not convicted of being worse than its predecessor while its rate is
+under this fraction of its limit. (A judgement of ours: no arm serves at the same time then, so what
+the hour of the day does to both would be put down to the release.)"""
 MATERIAL_LATENCY = 0.1
 """Stable's own p99 is taken for at least this part of the SLO's: from 3 ms to 4 ms is no regression
 where 300 ms are promised. (A judgement of ours: the simulation knows no milliseconds.)"""

@@ -1,7 +1,7 @@
 """What a rollout is judged by, worked out once before it starts and then never changed."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
@@ -44,10 +44,18 @@ class Metric:
     reference_requests: int = 0
     reference_events: int = 0
     """Stable's history; no request where there is none."""
+    predecessor_limit: float | None = None
+    """Where no stable arm serves: most events per request, going by what stable did before. Less
+    than `limit`; None where nothing is known, or that allows no less."""
     dispersion: float = 1.0
     """How bursty stable's events were; 1 is independent."""
     by_endpoint: bool = False
     """Whether its events are told apart by endpoint, and endpoints judged by themselves too."""
+
+    @property
+    def convicts_over(self) -> float | None:
+        """The rate that the absolute test accuses of being exceeded."""
+        return self.limit if self.predecessor_limit is None else self.predecessor_limit
 
     @property
     def reference_upper(self) -> float | None:
@@ -223,7 +231,7 @@ def _metrics(
     if whole <= 0.0:
         raise ValueError(f"no test has a weight: {dict(weights)}")
     known = reference.events if reference else {}
-    return tuple(
+    metrics = tuple(
         Metric(
             name=name,
             threshold_s=threshold,
@@ -239,6 +247,28 @@ def _metrics(
         for name, threshold, limit in watched
         if name in shares
     )
+    if has_stable:
+        return metrics
+    return tuple(
+        replace(metric, predecessor_limit=_predecessor_limit(metric, limits.max_ratio))
+        for metric in metrics
+    )
+
+
+def _predecessor_limit(metric: Metric, max_ratio: float) -> float | None:
+    """B = max(max_ratio u, L / 4), u being the upper bound of stable's rate in its history (95 %,
+    Chernoff: `rate_upper`); None if that is not below L.
+
+    For a release no worse than max_ratio times its predecessor, Ville's inequality for the process
+    against B, and the bound on u, together give P(ever convicted by it) <= alpha + P(p > u), and
+    for one that is only as bad as its predecessor alpha + P(p > max_ratio u), where the last term
+    vanishes: the margin that allows for another hour of the day covers the uncertainty of u too.
+    """
+    upper = metric.reference_upper
+    if upper is None or metric.limit is None:
+        return None
+    bound = max(max_ratio * upper, default.BAKE_FLOOR * metric.limit)
+    return bound if bound < metric.limit else None
 
 
 def _graded(

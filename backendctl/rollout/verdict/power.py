@@ -60,7 +60,8 @@ def _flawless(limit: float, beta: float, has_stable: bool) -> float:
 
 def information_against(metric: Metric, rate: float, bad: float, share: float) -> float:
     """Nats that one candidate request gives against a release with rate `bad`, stable at `rate`."""
-    found = kl(bad, metric.limit) if metric.limit is not None and bad > metric.limit else 0.0
+    over = metric.convicts_over
+    found = kl(bad, over) if over is not None and bad > over else 0.0
     if metric.relative_weight <= 0.0 or not 0.0 < share < 1.0:
         return found
     least = max(rate, bad / default.FAIL_RATIOS[-1])  # the grid looks no further than 40 times

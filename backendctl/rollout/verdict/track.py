@@ -96,7 +96,8 @@ def begin_track_step(metric: Metric, track: Track) -> Track:
 
 
 def _rates(metric: Metric) -> Logs:
-    return (0.0,) * len(fail_rates(metric.limit)) if metric.limit is not None else ()
+    over = metric.convicts_over
+    return (0.0,) * len(fail_rates(over)) if over is not None else ()
 
 
 def update_track(
@@ -225,14 +226,15 @@ def _gains(
     both = requests + stable_requests
     share = requests / both if both else 0.0
     against_stable = relative_gains(hits, stable_hits, share, default.FAIL_RATIOS, 1.0)
-    if metric.limit is None:
+    over = metric.convicts_over
+    if metric.limit is None or over is None:
         return _Gains(against_stable, (), (), (), ())
-    rates = fail_rates(metric.limit)
+    rates = fail_rates(over)
     limit = step.limits[metric.name]
     return _Gains(
         against_stable,
-        absolute_gains(hits, requests, rates, metric.limit),
-        absolute_gains(stable_hits, stable_requests, rates, metric.limit),
+        absolute_gains(hits, requests, rates, over),
+        absolute_gains(stable_hits, stable_requests, rates, over),
         relative_gains(hits, stable_hits, share, certify_ratios(step.ratio), step.ratio),
         absolute_gains(hits, requests, certify_rates(limit), limit),
     )

@@ -85,8 +85,17 @@ def convicted(plan: Plan, evidence: Evidence, worst: Reading, total: float) -> s
     )
     if evidence.step > 0:
         text += " since the first step"
-    if worst.fail_absolute > worst.fail_relative and worst.metric.limit is not None:
-        text += f", the limit is {100 * worst.metric.limit:g} %"
+    metric = worst.metric
+    if worst.fail_absolute > worst.fail_relative and metric.limit is not None:
+        if metric.predecessor_limit is None:
+            text += f", the limit is {100 * metric.limit:g} %"
+        else:
+            text += (
+                f"; stable before it {count(metric.reference_events)} of "
+                f"{count(metric.reference_requests)} "
+                f"({rate(metric.reference_events, metric.reference_requests)}), "
+                f"over {100 * metric.predecessor_limit:.2g} % is too much worse"
+            )
     text = _endpoint(worst) + text
     return f"{text}: evidence {number(exp(total))}, limit {number(1.0 / plan.alpha)}"
 
