@@ -51,7 +51,11 @@ def limits(trace: Trace) -> Limits:
 def rollout(engine: Engine, trace: Trace, rps: float, seed: int) -> Outcome:
     """Drive one rollout to its end. The same seed gives all engines the same world."""
     setting = Setting(
-        limits(trace), rps, lambda: history(trace, rps, seed + 500_000_000), seed + 900_000_000
+        limits(trace),
+        rps,
+        lambda: history(trace, rps, seed + 500_000_000),
+        trace.sticky,
+        seed + 900_000_000,
     )
     run, traffic = engine.begin(setting), Traffic(trace, rps, seed)
     now = shift = 0.0

@@ -68,8 +68,8 @@ class Trace:
     """Only the candidate fails requests."""
     client: Incidents | None = None
     """A client that sends `severity` of all requests, all of which fail."""
-    client_sticks: bool = False
-    """The client's requests all go to one arm: that its weight makes likely."""
+    sticky: bool = False
+    """Sessions stay with an arm: all requests of a client go to one, by a number of its own."""
     surge: Surge | None = None
     onset: float = 0.0
     """Seconds into the rollout before which the candidate does as well as stable."""
@@ -169,7 +169,7 @@ def _good(n: Numbers) -> tuple[Trace, ...]:
         Trace("routing skew 5 %", True, "share x1.05", skew=1.05),
         Trace("routing skew, large", True, f"share x{n.skew:g}", skew=n.skew),
         Trace("one bad client", True, _said(n.client), client=n.client),
-        Trace("one bad client, sticky", True, _said(n.client), client=n.client, client_sticks=True),
+        Trace("one bad client, sticky", True, _said(n.client), client=n.client, sticky=True),
     )
 
 
@@ -210,6 +210,20 @@ def _bad(n: Numbers) -> tuple[Trace, ...]:
             f"{100 * n.missing:g} % of the scrapes",
             candidate=rates(errors=10.0),
             missing=n.missing,
+        ),
+        Trace(
+            "errors 2x, sticky sessions",
+            False,
+            "0.5 % to 1 %",
+            candidate=rates(errors=2.0),
+            sticky=True,
+        ),
+        Trace(
+            "errors 10x, sticky sessions",
+            False,
+            "0.5 % to 5 %",
+            candidate=rates(errors=10.0),
+            sticky=True,
         ),
         Trace("no data", False, "the candidate cannot be measured", silent=True),
         Trace(

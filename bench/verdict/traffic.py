@@ -12,7 +12,13 @@ from bench.verdict.traces import Incidents, Rates, Trace, before
 PODS = 10
 HORIZON = 5 * 3600.0
 RETRY_FAILS = 0.8
+ENDPOINTS = tuple(f"endpoint {n}" for n in range(20))
+BROKEN = 0.02
+"""Share of the requests that go to the first endpoint; the others share the rest evenly."""
+CLIENTS = 300
+BAD_CLIENT = "the bad client"
 SLOW = ("slo_p95", "stable_p99", "slo_p99")
+SHARES = np.array([BROKEN, *[(1.0 - BROKEN) / (len(ENDPOINTS) - 1)] * (len(ENDPOINTS) - 1)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +86,59 @@ class Traffic:
         mine = self._candidate(start, weight, since_shift, seconds)
         ec = self._errors(nc, mine["errors"] * level)
         es = self._errors(ns, trace.stable["errors"] * level)
-        if trace.endpoint:
-            ec += self._binomial(nc - ec, trace.endpoint)
+        broken = self._binomial(nc - ec, trace.endpoint)
+        ec += broken
         ec, es = self._incidents(start, end, weight, nc, ns, ec, es)
+        bad_c, bad_s = self._bad_client(start, end, weight, nc - ec, ns - es)
+        ec, es = ec + bad_c, es + bad_s
         if trace.retries:
             nc, ns, ec, es = self._retried(share, nc, ns, ec, es)
-        candidate = self._measured(ArmBlock(nc, ec, self._slow(nc, mine)), seconds)
-        stable = self._measured(ArmBlock(ns, es, self._slow(ns, trace.stable)), seconds)
-        if trace.silent:
-            candidate = None
-        return Seen(Block(start, end, candidate, stable), nc, ec)
+        candidate = ArmBlock(
+            nc, ec, self._slow(nc, mine), *self._told_apart(ec, broken, bad_c, 0.0, weight)
+        )
+        stable = ArmBlock(
+            ns, es, self._slow(ns, trace.stable), *self._told_apart(es, 0, bad_s, weight, 1.0)
+        )
+        read = None if trace.silent else self._measured(candidate, seconds)
+        return Seen(Block(start, end, read, self._measured(stable, seconds)), nc, ec)
+
+    def _told_apart(
+        self, errors: int, broken: int, bad: int, first: float, last: float
+    ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
+        """Errors by endpoint, and, where sessions stick, by client and endpoint: the arm has the
+        clients whose numbers lie from `first` to `last`. Elsewhere each client reaches both arms
+        within seconds, and who failed says nothing."""
+        if not errors:
+            return {}, {}
+        counts = self.random.multinomial(errors - broken, SHARES).tolist()
+        counts[0] += broken
+        endpoints = {name: n for name, n in zip(ENDPOINTS, counts, strict=True) if n}
+        clients: dict[str, dict[str, int]] = {}
+        if self.trace.sticky:
+            low, high = int(CLIENTS * first), max(1, int(CLIENTS * last))
+            for number in self.random.integers(low, high, min(errors - bad, 200)).tolist():
+                named = clients.setdefault(f"client {number}", {ENDPOINTS[-1]: 0})
+                named[ENDPOINTS[-1]] += 1
+            if bad:
+                clients[BAD_CLIENT] = {ENDPOINTS[-1]: bad}
+        return {"errors": endpoints}, clients
+
+    def _bad_client(
+        self, start: float, end: float, weight: float, nc: int, ns: int
+    ) -> tuple[int, int]:
+        """Its requests in both arms, all failed."""
+        trace, hits = self.trace, (0, 0)
+        if trace.client is None:
+            return hits
+        for part, mark in self.client.within(start, end):
+            rate = part * trace.client.severity
+            if not trace.sticky:
+                hits = hits[0] + self._binomial(nc, rate), hits[1] + self._binomial(ns, rate)
+            elif mark < weight:
+                hits = hits[0] + self._binomial(nc, rate / weight), hits[1]
+            else:
+                hits = hits[0], hits[1] + self._binomial(ns, rate / (1.0 - weight))
+        return min(nc, hits[0]), min(ns, hits[1])
 
     def _level(self, at: float) -> float:
         if not self.trace.cycle:
@@ -147,13 +196,6 @@ class Traffic:
         if trace.own:
             for part, _ in self.own.within(start, end):
                 ec += self._binomial(nc - ec, part * trace.own.severity)
-        if trace.client:
-            for part, mark in self.client.within(start, end):
-                hit, stuck = part * trace.client.severity, trace.client_sticks
-                if not stuck or mark < weight:
-                    ec += self._binomial(nc - ec, hit / weight if stuck else hit)
-                if not stuck or mark >= weight:
-                    es += self._binomial(ns - es, hit / (1.0 - weight) if stuck else hit)
         return ec, es
 
     def _retried(
@@ -185,6 +227,8 @@ class Traffic:
                 arm.requests - self._binomial(arm.requests, lost),
                 arm.errors - self._binomial(arm.errors, lost),
                 {name: n - self._binomial(n, lost) for name, n in arm.slow.items()},
+                arm.endpoints,
+                arm.clients,
             )
         return arm
 

@@ -29,6 +29,8 @@ class Setting:
     rps: float
     history: Callable[[], ArmBlock]
     """Stable's counters over the half hour before; made only for engines that look at it."""
+    sticky: bool
+    """Whether sessions stay with an arm."""
     seed: int
     """For engines that draw at random themselves."""
 

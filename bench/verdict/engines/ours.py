@@ -62,17 +62,16 @@ class Ours:
     def begin(self, setting: Setting) -> OurRollout:
         before = setting.history()
         reference = Reference(before.requests, {"errors": before.errors, **before.slow})
-        if self.schedule == COMMON:
-            steps = (round(100 * COMMON_WEIGHT),)
-            plan = plan_for(
-                setting.limits,
-                steps=steps,
-                rps=setting.rps,
-                reference=reference,
-                deadline=COMMON_SECONDS,
-            )
-        else:
-            plan = plan_for(setting.limits, rps=setting.rps, reference=reference)
+        common = self.schedule == COMMON
+        plan = plan_for(
+            setting.limits,
+            steps=(round(100 * COMMON_WEIGHT),) if common else None,
+            rps=setting.rps,
+            reference=reference,
+            deadline=COMMON_SECONDS if common else default.DEADLINE,
+            share_tolerance=0.0 if setting.sticky else default.SHARE_TOLERANCE,
+            by_endpoint=(default.ERRORS,),
+        )
         return OurRollout(plan)
 
 
