@@ -295,6 +295,7 @@ def recover(
     not disturbed unless you say --take-over; its later writes are then refused.
     """
     from backendctl.cli.rollout_live import live_view
+    from backendctl.clock import SystemClock
     from backendctl.workflows import rollouts, steer
     from backendctl.workflows.identity import person
 
@@ -306,7 +307,7 @@ def recover(
         again = "backendctl rollout recover --promote --reason WHY --yes"
         reason = asked_reason(session, reason, "promoting without a verdict", again)
         session.confirm("This promotes the candidate without a verdict. Go on?")
-    if take_over:
+    if take_over and rollouts.driver_lives(opened.platform, SystemClock()):
         session.confirm("The present driver, if it lives, will be shut out. Go on?")
     wish: Literal["abort", "promote"] | None = "promote" if promote else "abort" if abort else None
     with live_view(session, rollouts.past_events(opened.platform)) as tell:

@@ -116,7 +116,16 @@ def test_promoting_without_a_verdict_wants_its_option_a_reason_and_a_yes(
 
 @pytest.mark.parametrize(
     "words",
-    [["promote"], ["promote", "--skip-judgement"], ["pause"], ["resume"], ["abort"]],
+    [
+        ["promote"],
+        ["promote", "--skip-judgement"],
+        ["pause"],
+        ["resume"],
+        ["approve"],
+        ["abort"],
+        ["recover", "--promote"],
+        ["recover", "--promote", "--take-over"],
+    ],
     ids=" ".join,
 )
 def test_no_question_is_asked_about_a_rollout_that_is_not_there(
