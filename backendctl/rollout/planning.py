@@ -134,9 +134,7 @@ def _bake(spec: Spec, kind: Kind) -> float:
             return spec.rollout.bake
 
 
-def _verdict(
-    spec: Spec, baseline: Baseline, stable: int | None, past: Past | None
-) -> VerdictPlan:
+def _verdict(spec: Spec, baseline: Baseline, stable: int | None, past: Past | None) -> VerdictPlan:
     rollout = spec.rollout
     limits = _limits(spec, past.own_p99 if past is not None else None)
     return plan_for(
@@ -171,14 +169,6 @@ def _bake_verdict(spec: Spec, bake: float, past: Past | None) -> VerdictPlan:
 def _limits(spec: Spec, own: float | None) -> Limits:
     slo = spec.slo
     return Limits(slo.error_rate, slo.p95, slo.p99, own, spec.rollout.max_ratio)
-
-
-def _reference(
-    spec: Spec, baseline: Baseline, stable: int | None, own: float | None
-) -> Reference | None:
-    """Stable's whole history as its counters have it, by the verdict's names of metrics."""
-    counts = _history(plan_for(_limits(spec, own)).thresholds, baseline, stable)
-    return None if counts is None else Reference(*counts)
 
 
 def expected(plan: RolloutPlan, baseline: Baseline) -> Forecast | None:
