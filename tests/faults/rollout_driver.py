@@ -1,9 +1,11 @@
 """A process that deploys one release on the local platform, for tests that kill it.
 
 `python -m tests.faults.rollout_driver PROJECT [NAME=VALUE ...]`: the values configure the release.
+`TEST_HOLD` in its environment is the longest that a held rollout waits, in seconds.
 """
 
 import json
+import os
 import signal
 import sys
 import time
@@ -29,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         Handler.count += 1
         bad = os.environ.get("BAD") == "yes" and Handler.count % 3 == 0
+        broken = os.environ.get("BROKEN")
+        bad = bad or (broken and self.path.startswith(broken))
         status = 500 if bad and self.path != "/readyz" else 200
         body = os.environ.get("PORT", "").encode()
         self.send_response(status)
@@ -58,7 +62,13 @@ def spec() -> Spec:
         load=Load(peak_rps=100, peak_users=100, sustained_users=50, think_time=1.0),
         slo=Slo(error_rate=0.05, p95=1.0, p99=2.0),
         rollout=Rollout(
-            steps=(50,), warm_up=0.0, step_time=2.0, deadline=60.0, bake=2.0, drain_deadline=5.0
+            steps=(50,),
+            warm_up=0.0,
+            step_time=2.0,
+            deadline=60.0,
+            bake=2.0,
+            drain_deadline=5.0,
+            hold=float(os.environ.get("TEST_HOLD", "14400")),
         ),
         environments={"local": Environment(name="local")},
     )

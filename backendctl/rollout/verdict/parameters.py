@@ -67,6 +67,9 @@ ENDPOINT_SHARE = 0.5
 other part stays with the service as a whole."""
 MOST_ENDPOINTS = 41
 """Endpoints with evidence of their own: 40 by name, and the rest together."""
+CONCENTRATED = 0.9
+"""An endpoint is named as the trouble when the log of its own evidence is at least this part of
+the whole service's."""
 TOLD_ENDPOINTS = 3
 """Endpoints that a judgement's numbers name."""
 MOST_CLIENTS = 16

@@ -37,12 +37,15 @@ class Reading:
         return log_sum_exp((self.fail_relative, self.fail_absolute))
 
     @property
-    def endpoints_tell(self) -> bool:
-        """Whether single endpoints say more against the candidate than the service's sums."""
-        if not self.metric.by_endpoint or not self.track.fail:
-            return False
+    def endpoint(self) -> int | None:
+        """The endpoint that is the trouble: one that says about as much against the candidate as
+        the whole service's sums do, or more; None where failures are all over the service."""
+        place = self.track.endpoints.worst()
+        if place is None:
+            return None
+        alone = log_mean_exp(self.track.endpoints.parts[0].raw[place])
         whole = log_mean_exp(self.track.fail[0].relative_raw)
-        return self.track.endpoints.evidence(0, raw=True) > whole
+        return place if alone >= default.CONCENTRATED * whole else None
 
 
 def read(plan: Plan, metric: Metric, track: Track) -> Reading:

@@ -101,10 +101,9 @@ def convicted(plan: Plan, evidence: Evidence, worst: Reading, total: float) -> s
 
 
 def _endpoint(reading: Reading) -> str:
-    """The endpoint that is the trouble, where one shows more clearly than the whole service."""
-    endpoints = reading.track.endpoints
-    place = endpoints.worst()
-    if place is None or not reading.endpoints_tell:
+    """The endpoint that is the trouble, where it is one."""
+    endpoints, place = reading.track.endpoints, reading.endpoint
+    if place is None:
         return ""
     return (
         f"{endpoints.names[place]}: candidate {did(reading.metric)} "
