@@ -12,9 +12,12 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.postgres import ROLE, Postgres
 
-LOCK_TIMEOUT = 2.0
-"""Seconds. Above PostgreSQL's deadlock_timeout (1 s), at which an autovacuum in the way yields;
-still a wait that users' requests survive. A migration can set its own where it locks nothing."""
+LOCK_TIMEOUT = 1.0
+"""Seconds for which users' requests may have to wait, too. A migration can set its own where it
+keeps nobody waiting, as CREATE INDEX CONCURRENTLY does."""
+_AUTOVACUUM_YIELDS = 0.5
+"""Seconds after which an autovacuum in the way is cancelled (deadlock_timeout, 1 s by default,
+would come too late)."""
 
 _MIGRATOR = f"{ROLE}_migrate"
 _GRACE = 60.0
@@ -73,6 +76,7 @@ class MigrationLimits:
             settings = {
                 "role": ROLE,
                 "lock_timeout": f"{LOCK_TIMEOUT * 1000:.0f}",
+                "deadlock_timeout": f"{_AUTOVACUUM_YIELDS * 1000:.0f}",
                 "statement_timeout": f"{deadline * 1000:.0f}",
             }
             for name, value in settings.items():

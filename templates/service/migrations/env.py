@@ -10,7 +10,7 @@ from app.data.database import driver_url
 from app.data.schema import metadata
 from app.settings import Settings
 
-LOCK_TIMEOUT = "5s"
+LOCK_TIMEOUT = "1s"
 """A migration that waits for a lock makes every request behind it wait too: fail instead."""
 
 
