@@ -12,6 +12,7 @@ from backendctl.platforms.base import Condition
 from backendctl.rollout import machine
 from backendctl.rollout.intents import (
     Apply,
+    Contract,
     Disconnect,
     EnsureReady,
     Inspect,
@@ -60,6 +61,7 @@ def plan_of(kind: Kind, *, migrate: bool = True, hold: bool = True) -> RolloutPl
         smoke_paths=("/readyz",),
         spec_digest="0",
         begun_by="ann",
+        contract=migrate and kind not in (Kind.FIRST, Kind.ROLLBACK),
     )
 
 
@@ -230,8 +232,13 @@ class AnyOrder(RuleBasedStateMachine):
                 assert self.state.weights.get(intent.number, 0) == 0, "it still has weight"
             if isinstance(intent, Stop) and intent.number == STABLE:
                 self.check_stable_may_stop()
-            if isinstance(intent, Migrate):
+            if isinstance(intent, Migrate | Contract):
                 assert self.plan.kind is not Kind.ROLLBACK
+            if isinstance(intent, Contract):
+                # Whatever used what it takes away is gone, and nothing leads back.
+                assert self.state.phase is Phase.DRAIN
+                assert self.state.weights == {CANDIDATE: 100}
+                assert self.state.queue == (intent,)
 
     def check_routes(self, intent: Apply) -> None:
         """Invariant 1: weights sum to 100 and rise only for a release seen ready."""
