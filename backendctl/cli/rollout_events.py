@@ -188,8 +188,12 @@ def standing_in_words(standing: Standing, share: int, at: float) -> str:
         if standing.weakest is not None:
             parts.append("for it {1:.2g}/{2:g}".format(*standing.weakest))
     left = time_left(standing, at)
-    line = ", ".join([*parts, f"~{left} left"] if left else parts)
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+    endings = ([f"~{left} left"], [f"~{left}"]) if left else ()
+    for more in (*endings, []):
+        line = ", ".join([*parts, *more])
+        if len(line) <= WIDTH:
+            return line
+    return f"{line[: WIDTH - 3]}..."
 
 
 def _arm(arm: ArmCount) -> str:

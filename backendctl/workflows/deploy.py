@@ -85,34 +85,34 @@ def deploy(
     check_deploy(
         opened, supersede=changes.supersede is not None, outside_window=outside is not None
     )
-    if changes.supersede is not None:
-        undone = rollouts.supersede(platform, on_event, by=by, reason=changes.supersede)
-        if undone is not None:
-            said = f"Rollout {undone.rollout} of release {undone.candidate}: {undone.result}"
-            progress.line(said)
     exempt = Word(by, outside) if outside is not None and _closed(opened) else None
-    with (
-        notifying(opened, progress) as notify,
-        held(platform.store, by, "deploy") as lease,
-    ):
-        release = make_release(opened, progress, changes.note)
-        progress.line(f"Release {release.number}: code {release.package.code_digest[:12]}")
-        with synthetic_users(opened, changes.synthetic_rps) as traffic:
-            if traffic is not None:
-                progress.line(f"{changes.synthetic_rps:g} synthetic requests per second")
-                time.sleep(SETTLE)
-            return rollouts.run_rollout(
-                platform,
-                spec,
-                release,
-                spec.rollout.strategy,
-                on_event,
-                lease=lease,
-                by=by,
-                override=Word(by, changes.unjudged) if changes.unjudged else None,
-                exempt=exempt,
-                means=rollouts.Means(on_line=progress.detail, notify=notify),
-            )
+    with notifying(opened, progress) as notify:
+        means = rollouts.Means(on_line=progress.detail, notify=notify)
+        if changes.supersede is not None:
+            why = changes.supersede
+            undone = rollouts.supersede(platform, on_event, by=by, reason=why, means=means)
+            if undone is not None:
+                said = f"Rollout {undone.rollout} of release {undone.candidate}: {undone.result}"
+                progress.line(said)
+        with held(platform.store, by, "deploy") as lease:
+            release = make_release(opened, progress, changes.note)
+            progress.line(f"Release {release.number}: code {release.package.code_digest[:12]}")
+            with synthetic_users(opened, changes.synthetic_rps) as traffic:
+                if traffic is not None:
+                    progress.line(f"{changes.synthetic_rps:g} synthetic requests per second")
+                    time.sleep(SETTLE)
+                return rollouts.run_rollout(
+                    platform,
+                    spec,
+                    release,
+                    spec.rollout.strategy,
+                    on_event,
+                    lease=lease,
+                    by=by,
+                    override=Word(by, changes.unjudged) if changes.unjudged else None,
+                    exempt=exempt,
+                    means=means,
+                )
 
 
 def rollback(

@@ -63,6 +63,22 @@ def test_a_line_about_the_numbers_says_rates_errors_evidence_and_what_is_left(
         assert part in early, early
 
 
+@pytest.mark.parametrize("problem", ["", "the candidate: the gateway has no counters " * 3])
+def test_a_line_about_large_numbers_is_short_too(events: list[Event], problem: str) -> None:
+    first = next(event for event in events if isinstance(event, BlockObserved))
+    assert first.block.candidate is not None
+    large = replace(first.block.candidate, requests=9_999_990, errors=1_234_567)
+    lines, told = Lines(), 0
+    for event in events:
+        if isinstance(event, BlockObserved):
+            block = replace(event.block, candidate=large, stable=large)
+            event = replace(event, block=block, problem=problem)
+        said = lines.of(event)
+        told += isinstance(event, BlockObserved) and bool(said)
+        assert all(len(line) <= WIDTH for line in said)
+    assert told > 3
+
+
 def test_a_long_reason_is_told_in_several_short_lines() -> None:
     text = "  verdict: fail: " + "candidate failed 12 of 340 requests, " * 8
     lines = wrapped(text)
