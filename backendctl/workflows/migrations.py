@@ -23,7 +23,7 @@ def checked(platform: Platform, release: Release, on_line: OnLine) -> Release:
     the database cannot be asked.
     """
     stable = _stable(platform)
-    if stable is None or not release.processes.migrate or platform.schema is None:
+    if stable is None or platform.schema is None:
         return release
     schema = release.package.schema
     if schema is None:

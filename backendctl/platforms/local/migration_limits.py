@@ -8,6 +8,7 @@ libpq, but asyncpg and JDBC do not heed it.
 import secrets
 from collections.abc import Callable, Mapping
 
+from backendctl.errors import BackendctlError
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.postgres import ROLE, Postgres
@@ -39,14 +40,31 @@ class MigrationLimits:
         self._bindings = bindings
 
     def put_on(self, environment: Mapping[str, str], deadline: float) -> Mapping[str, str]:
-        """The same, with a DATABASE_URL that is held to the limits if it is our database's."""
+        """The same, with a DATABASE_URL that is held to the limits if it is our database's.
+
+        Raises BackendctlError `missing.server` when the database does not let us prepare it.
+        """
         url = self._bindings().get("DATABASE_URL")
         options = f"-c lock_timeout={LOCK_TIMEOUT * 1000:.0f}"
         options += f" -c statement_timeout={deadline * 1000:.0f}"
         limited = {"PGOPTIONS": f"{options} {environment.get('PGOPTIONS', '')}".rstrip()}
         if url is not None and environment.get("DATABASE_URL") == url:
-            limited["DATABASE_URL"] = self._login(url, deadline)
+            limited["DATABASE_URL"] = self._logged_in(url, deadline)
         return {**environment, **limited}
+
+    def _logged_in(self, url: str, deadline: float) -> str:
+        import psycopg
+
+        try:
+            return self._login(url, deadline)
+        except psycopg.Error as error:
+            raise BackendctlError(
+                "missing.server",
+                "the database cannot be prepared for a migration",
+                cause=str(error).strip().splitlines()[0],
+                state="nothing was migrated",
+                next=("backendctl status", "backendctl logs --server postgres"),
+            ) from error
 
     def _login(self, url: str, deadline: float) -> str:
         """`url` with the migrations' own role, which owns what it makes as the service does."""
