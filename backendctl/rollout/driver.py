@@ -27,6 +27,7 @@ from backendctl.rollout.observations import (
     Measured,
     Observation,
     Outcome,
+    TakenOver,
     Tick,
 )
 from backendctl.rollout.observe import block_between
@@ -228,7 +229,8 @@ class Driver:
     def _feed(self, observation: Observation) -> None:
         before, at = self.state, self._now()
         after, intents = machine.step(before, observation, at, self._judge)
-        if after == before and not intents:
+        # Who took over is recorded even where that changes nothing, as in a hold.
+        if after == before and not intents and not isinstance(observation, TakenOver):
             return
         transition = Transition(at, observation, before, after, intents)
         self._append(record_of(transition))

@@ -125,6 +125,8 @@ def test_a_hold_whose_deadline_passed_is_undone_as_its_policy_says(world: World)
     world.assert_restored()
     newest = next(iter(history(world.fake.platform)))
     assert "nobody decided before the hold's deadline" in newest.why
+    told = explain_rollout(world.fake.platform, means=means(world.fake))
+    assert f"recover: go-on by {NAME}" in [line.what for line in told.timeline]
 
 
 def test_a_hold_is_not_ended_before_its_deadline_even_when_asked_to_restore_it(
