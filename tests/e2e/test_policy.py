@@ -1,7 +1,6 @@
 """Windows, approvals and notifications, through the real command, as a team would set them."""
 
 import json
-import os
 import shutil
 import sys
 import threading
@@ -92,7 +91,7 @@ def test_a_frozen_deploy_goes_on_by_itself_waits_for_approval_and_tells_the_team
     )
     assert (begun.exit, begun.code) == (3, "rollout.detached"), begun.text
     rollout, log = begun.data["rollout"], Path(begun.data["log"])
-    assert os.stat(log).st_mode & 0o777 == 0o600
+    assert log.stat().st_mode & 0o777 == 0o600
 
     def waits() -> bool:
         hold = (project.run("rollout", "status").data["rollout"] or {}).get("hold")
