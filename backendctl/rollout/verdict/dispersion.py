@@ -39,7 +39,7 @@ class Split:
     def after(self, x: int, t: int, seconds: float, window: float) -> "Split":
         x, t, length = self.open_x + x, self.open_t + t, self.open_seconds + seconds
         if length < window * _WHOLE:
-            return replace(self, open_x=x, open_t=t, open_seconds=length)
+            return Split(self.x, self.t, self.xx, self.xt, self.tt, x, t, length)
         return Split(self.x + x, self.t + t, self.xx + x * x, self.xt + x * t, self.tt + t * t)
 
     def value(self) -> float:

@@ -47,14 +47,22 @@ def relative_gains(
     candidate: int, stable: int, share: float, ratios: Sequence[float], null: float
 ) -> tuple[float, ...]:
     """Log gains of a block for each ratio against the ratio `null`; zeros if one arm is idle."""
-    if not 0.0 < share < 1.0:
-        return (0.0,) * len(ratios)
     total = candidate + stable
+    if not total or not 0.0 < share < 1.0:
+        return (0.0,) * len(ratios)
     base = math.log1p((null - 1.0) * share)
     return tuple(
-        candidate * math.log(ratio / null) - total * (math.log1p((ratio - 1.0) * share) - base)
-        for ratio in ratios
+        [
+            candidate * step - total * (math.log1p((ratio - 1.0) * share) - base)
+            for ratio, step in _relative_steps(tuple(ratios), null)
+        ]
     )
+
+
+@lru_cache(maxsize=256)
+def _relative_steps(ratios: tuple[float, ...], null: float) -> tuple[tuple[float, float], ...]:
+    """Each ratio with what an event of the candidate's adds: the grids are few, blocks are many."""
+    return tuple((ratio, math.log(ratio / null)) for ratio in ratios)
 
 
 def absolute_gains(
@@ -62,12 +70,14 @@ def absolute_gains(
 ) -> tuple[float, ...]:
     """Log gains of a block for each rate against the rate `limit`."""
     good = requests - events
+    return tuple([events * hit + good * miss for hit, miss in _absolute_steps(tuple(rates), limit)])
+
+
+@lru_cache(maxsize=256)
+def _absolute_steps(rates: tuple[float, ...], limit: float) -> tuple[tuple[float, float], ...]:
+    """What a request with and one without an event add, for each rate."""
     keep = math.log1p(-limit)
-    return tuple(
-        (events * (log(rate) - math.log(limit)) if events else 0.0)
-        + good * (math.log1p(-rate) - keep)
-        for rate in rates
-    )
+    return tuple((log(rate) - math.log(limit), math.log1p(-rate) - keep) for rate in rates)
 
 
 def log_sum_exp(logs: Sequence[float]) -> float:
@@ -75,11 +85,17 @@ def log_sum_exp(logs: Sequence[float]) -> float:
     top = max(logs, default=NEVER)
     if top <= NEVER:
         return NEVER
-    return top + math.log(math.fsum(math.exp(x - top) for x in logs))
+    return top + math.log(math.fsum([math.exp(x - top) for x in logs]))
 
 
 def log_mean_exp(logs: Sequence[float]) -> float:
     """log of the mean of exponentials: the mixture over a grid with equal weights."""
+    return _log_mean_exp(tuple(logs))
+
+
+@lru_cache(maxsize=8192)
+def _log_mean_exp(logs: Logs) -> float:
+    """Most processes are the same as a block ago, or the same with and without the speed limit."""
     return max(NEVER, log_sum_exp(logs) - math.log(len(logs)))
 
 

@@ -50,7 +50,8 @@ class Track:
     background: guards.Background
     relative_credit: float
     absolute_credit: float
-    """How much log E the speed limit lets fail evidence rise at once, saved from quiet blocks."""
+    stable_credit: float
+    """How much log E the speed limit lets evidence rise at once, saved from quiet blocks."""
     masked: int
     """Blocks of this step taken for an outage of both arms."""
     endpoints: Endpoints
@@ -72,6 +73,7 @@ def begin_track(metric: Metric, temper: bool) -> Track:
         background=guards.Background(metric.reference_requests, metric.reference_events),
         relative_credit=0.0,
         absolute_credit=0.0,
+        stable_credit=0.0,
         masked=0,
         endpoints=Endpoints(),
     )
@@ -136,6 +138,10 @@ def update_track(
     absolute, absolute_credit = guards.limit_speed(
         plan, track.absolute_credit, seconds, gains.against_limit
     )
+    # A short outage does not make stable one that breaks the limit, as it convicts no candidate.
+    stable_absolute, stable_credit = guards.limit_speed(
+        plan, track.stable_credit, seconds, gains.stable_absolute
+    )
     fail = tuple(
         Fail(
             relative=_add(part.relative, rescale, relative),
@@ -151,13 +157,14 @@ def update_track(
         candidate=track.candidate + hits,
         stable=track.stable + stable_hits,
         fail=fail,
-        stable_absolute=_add(track.stable_absolute, rescale, gains.stable_absolute),
+        stable_absolute=_add(track.stable_absolute, rescale, stable_absolute),
         certify_relative=_add(track.certify_relative, rescale, gains.certify_relative),
         certify_absolute=_add(track.certify_absolute, rescale, gains.certify_absolute),
         dispersion=dispersion,
         background=background if outage else background.after(stable.requests, stable_hits),
         relative_credit=relative_credit,
         absolute_credit=absolute_credit,
+        stable_credit=stable_credit,
         masked=track.masked + (1 if outage else 0),
         endpoints=_endpoints(
             plan, metric, track, candidate, stable, seconds, dispersion.value, rescale
@@ -242,5 +249,5 @@ def _gains(
 
 def _add(logs: Logs, rescale: float, gains: Logs) -> Logs:
     if rescale == 1.0:
-        return tuple(x + gain for x, gain in zip(logs, gains, strict=True))
-    return tuple(x * rescale + gain for x, gain in zip(logs, gains, strict=True))
+        return tuple([x + gain for x, gain in zip(logs, gains, strict=True)])
+    return tuple([x * rescale + gain for x, gain in zip(logs, gains, strict=True)])
