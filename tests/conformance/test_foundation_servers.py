@@ -37,13 +37,13 @@ def foundation(layout: Layout) -> Iterator[LocalFoundation]:
 
 def test_everything_that_was_asked_for_runs(foundation: LocalFoundation) -> None:
     status = {each.name: each for each in foundation.status()}
-    assert status.keys() == {"gateway", "postgres", "valkey", "issuer"}
+    assert status.keys() == {"gateway", "postgres", "valkey", "issuer", "watchdog"}
     assert all(each.running for each in status.values()), status
 
 
 def test_nothing_runs_that_was_not_asked_for(tmp_path: Path) -> None:
     bare = foundation_of(Layout(tmp_path, "local"), everything=False)
-    assert [each.name for each in bare.status()] == ["gateway"]
+    assert [each.name for each in bare.status()] == ["gateway", "watchdog"]
 
 
 def test_a_second_ensure_changes_nothing_and_is_quick(foundation: LocalFoundation) -> None:

@@ -35,6 +35,18 @@ def test_a_held_environment_is_refused_to_others(store: Store, grant: Grant) -> 
     assert (holder.owner, holder.command, holder.epoch) == ("ana@here", "deploy", grant.epoch)
 
 
+def test_the_epoch_rises_by_one_with_each_grant_and_with_nothing_else(
+    store: Store, grant: Grant, rollout: str
+) -> None:
+    store.append(grant, rollout, {"n": 1})
+    store.renew(grant, lease=300)
+    assert store.epoch() == grant.epoch
+    newer = store.acquire("bob@there", "recover", lease=30, take_over=True)
+    assert store.epoch() == newer.epoch == grant.epoch + 1
+    store.release(newer)
+    assert store.epoch() == newer.epoch
+
+
 def test_a_stale_writer_is_refused_and_writes_nothing(
     store: Store, grant: Grant, rollout: str
 ) -> None:
