@@ -4,8 +4,9 @@ import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Grant
-from backendctl.rollout.deadman import CONFIRM, DeadMan, InFlight, Orphan, in_flight
+from backendctl.rollout.deadman import CONFIRM, STUCK, DeadMan, InFlight, Orphan, in_flight
 from backendctl.rollout.lease import LEASE
+from backendctl.rollout.states import HoldKind
 from tests.fakes.platform import Fake, fake_platform
 
 BEGUN = {"kind": "begun", "phase": "step"}
@@ -140,6 +141,7 @@ def test_a_hold_that_went_on_is_no_hold_any_more(world: World) -> None:
 
 
 def test_a_rollout_that_is_stuck_waits_for_nobody(world: World) -> None:
+    assert STUCK == HoldKind.STUCK
     world.begin(BEGUN, held(world.clock.now() + 4000.0, kind="stuck"))
     assert world.seconds_until_orphan(100.0)[1] == Orphan("0001", 1, overdue=False)
 
