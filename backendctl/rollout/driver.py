@@ -147,7 +147,7 @@ class Driver:
         return hold.kind is HoldKind.STUCK or not self._stay
 
     def _turn(self) -> None:
-        self._lease.check()
+        self._check_lease()
         if self._signalled:
             self._reload()  # the signal may have come between the journal and our memory of it
             self._signalled = False
@@ -256,14 +256,26 @@ class Driver:
         except BackendctlError as error:
             if error.code == "rollout.fenced" or self._state is None:
                 raise
-            raise BackendctlError(
-                error.code,
-                f"the rollout's journal cannot be written: {error.message}",
-                cause=error.cause,
-                state=f"rollout {self._rollout} is in phase {self.state.phase}; "
-                "the gateway keeps its present weights",
-                next=("backendctl rollout recover",),
-            ) from error
+            raise self._stranded("the rollout's journal cannot be written", error) from error
+
+    def _check_lease(self) -> None:
+        """Raises `rollout.fenced`, or the store's error once the lease has run out with it."""
+        try:
+            self._lease.check()
+        except BackendctlError as error:
+            if error.code == "rollout.fenced":
+                raise
+            raise self._stranded("the lease cannot be renewed", error) from error
+
+    def _stranded(self, said: str, error: BackendctlError) -> BackendctlError:
+        return BackendctlError(
+            error.code,
+            f"{said}: {error.message}",
+            cause=error.cause,
+            state=f"rollout {self._rollout} is in phase {self.state.phase}; "
+            "the gateway keeps its present weights",
+            next=("backendctl rollout recover",),
+        )
 
     def _reload(self) -> None:
         records = self._platform.store.records(self._rollout)
@@ -285,7 +297,7 @@ class Driver:
 
     def _wanted(self) -> bool:
         """Whether somebody wants something of a rollout that is busy."""
-        self._lease.check()
+        self._check_lease()
         return len(self._platform.store.posted(self._rollout)) > self.state.commands
 
     def _take_commands(self) -> None:

@@ -91,6 +91,22 @@ def held(
     try:
         thread.start()
         yield lease
-    finally:
+    except BaseException as error:
         done.set()
+        try:
+            store.release(grant)
+        except BackendctlError as kept:
+            # What ended the block says more, and the lease ends with this process anyway.
+            error.add_note(f"the environment could not be given back: {kept.message}")
+        raise
+    done.set()
+    try:
         store.release(grant)
+    except BackendctlError as error:
+        raise BackendctlError(
+            error.code,
+            f"the environment could not be given back: {error.message}",
+            cause=error.cause,
+            state="what was to be done is done; it counts as free once this process has ended",
+            next=("backendctl rollout status",),
+        ) from error
