@@ -242,7 +242,10 @@ def _new_column_change(command: Mapping[str, Any], column: Column, name: str) ->
 
 def _insertable(column: Column, name: str) -> Verdict:
     if column.required and not column.filled:
-        return _breaking(f"requires the new column {name}, which older code's INSERTs leave out")
+        return _breaking(
+            f"requires the new column {name}, which older code's INSERTs leave out: keep a default "
+            "in the database (Django: db_default)"
+        )
     return EXPAND
 
 

@@ -130,11 +130,10 @@ class LocalSchema:
 
 def global_arguments(migrate: Sequence[str]) -> list[str]:
     """Alembic's options that stand before its command, such as `-c` and `-x`."""
-    words = list(migrate)
-    with suppress(ValueError):
-        begin = next(i for i, word in enumerate(words) if Path(word).name == "alembic") + 1
-        return words[begin : words.index("upgrade")]
-    return []
+    programs = [place for place, word in enumerate(migrate) if Path(word).name == "alembic"]
+    if not programs or "upgrade" not in migrate:
+        return []
+    return list(migrate[programs[0] + 1 : migrate.index("upgrade")])
 
 
 def _kept(answer: Mapping[str, str] | None) -> dict[str, Any]:
