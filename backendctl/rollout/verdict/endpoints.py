@@ -15,7 +15,7 @@ e-process whatever endpoints there turn out to be:
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from backendctl.rollout.verdict import guards
@@ -102,13 +102,7 @@ class Endpoints:
 
     def evidence(self, part: int, raw: bool) -> float:
         """log E of one part, all endpoints together."""
-        logs = self.parts[part].raw if raw else self.parts[part].logs
-        weights = _weights()
-        unseen = math.fsum(weights[len(logs) :])
-        return log_sum_exp(
-            [log(v) + log_mean_exp(each) for v, each in zip(weights, logs, strict=False)]
-            + [log(unseen)]
-        )
+        return _evidence(self.parts[part].raw if raw else self.parts[part].logs)
 
     def worst(self) -> int | None:
         """The endpoint with the most evidence against the candidate since the rollout began; None
@@ -151,6 +145,20 @@ class Endpoints:
             stable=self.stable + none,
             parts=tuple(Part(part.logs + nothing, part.raw + nothing) for part in self.parts),
         )
+
+
+@lru_cache(maxsize=1024)
+def _evidence(logs: tuple[Logs, ...]) -> float:
+    """Asked for again after each block, with and without the speed limit: often the same."""
+    known, unseen = _log_weights(), math.fsum(_weights()[len(logs) :])
+    return log_sum_exp(
+        [*[v + log_mean_exp(each) for v, each in zip(known, logs, strict=False)], log(unseen)]
+    )
+
+
+@cache
+def _log_weights() -> tuple[float, ...]:
+    return tuple(log(v) for v in _weights())
 
 
 @cache

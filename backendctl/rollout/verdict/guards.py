@@ -8,23 +8,25 @@ from dataclasses import dataclass, replace
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock, Block
 from backendctl.rollout.verdict.plan import Plan
-from backendctl.rollout.verdict.processes import Logs, log_mean_exp, rate_lower
+from backendctl.rollout.verdict.processes import Logs, kl, log_mean_exp
 
 
 def limit_speed(plan: Plan, credit: float, seconds: float, gains: Logs) -> tuple[Logs, float]:
     """(gains no larger than the speed limit allows, credit left after them).
 
-    log E may rise by log(1/alpha) in T seconds. What quiet blocks leave over is saved, up to a
-    third of that, so that rare single events count in full and only bursts are slowed down; and no
-    single block, however long, adds more than that third. The cap is fixed before the counts are
+    log E may rise by log(1/alpha) in T seconds. What quiet blocks leave over is saved, up to
+    half of that, so that rare single events count in full and only bursts are slowed down; and no
+    single block, however long, adds more than that half. The cap is fixed before the counts are
     seen, so a capped process is still a supermartingale.
     """
     if plan.speed_limit <= 0.0:
         return gains, 0.0
     nats = -math.log(plan.alpha)
     cap = min(credit + nats * seconds / plan.speed_limit, nats * default.SPEED_CREDIT)
-    spent = min(cap, max(0.0, *gains)) if gains else 0.0
-    return tuple(min(gain, cap) for gain in gains), cap - spent
+    most = max(gains, default=0.0)
+    if most <= cap:
+        return gains, cap - max(0.0, most)
+    return tuple([min(gain, cap) for gain in gains]), 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +155,6 @@ def has_aged(events: int, requests: int, reference_upper: float | None) -> bool:
     """
     if reference_upper is None or events <= reference_upper * requests:
         return False
-    return rate_lower(events, requests, default.AGEING_CONFIDENCE) > reference_upper
+    # The lower confidence bound of `rate_lower` is over the history's upper one.
+    information = requests * kl(min(1.0, events / requests), reference_upper)
+    return information > -math.log1p(-default.AGEING_CONFIDENCE)

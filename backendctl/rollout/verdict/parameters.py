@@ -140,6 +140,7 @@ STALE_BLOCKS = 3.0
 LEAST_MEASURED = 0.5
 """Share of a step's time that must have been measured for its deadline to be `inconclusive`
 rather than `invalid`."""
-SPEED_CREDIT = 1.0 / 3.0
+SPEED_CREDIT = 1.0 / 2.0
 """Most that one block may add under the speed limit, saved credit included, as a fraction of
-log(1/alpha). Blocks longer than T/3 therefore slow a conviction down."""
+log(1/alpha): as much as one event can tell at a share of 10 %, log(1/0.1). Blocks longer than T/2
+therefore slow a conviction down."""

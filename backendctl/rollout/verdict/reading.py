@@ -68,12 +68,15 @@ def read(plan: Plan, metric: Metric, track: Track) -> Reading:
 
     fail_relative = mixed(relative=True, raw=False)
     fail_absolute = NEVER if stable_breaks else mixed(relative=False, raw=False)
-    fail_raw = log_sum_exp(
-        (
-            mixed(relative=True, raw=True),
-            NEVER if stable_breaks else mixed(relative=False, raw=True),
+    if _unlimited(track):
+        fail_raw = log_sum_exp((fail_relative, fail_absolute))
+    else:
+        fail_raw = log_sum_exp(
+            (
+                mixed(relative=True, raw=True),
+                NEVER if stable_breaks else mixed(relative=False, raw=True),
+            )
         )
-    )
     if not metric.certified:
         return Reading(
             metric, track, fail_relative, fail_absolute, fail_raw, stable_breaks, 0.0, 0.0, 0.0, ""
@@ -97,6 +100,14 @@ def read(plan: Plan, metric: Metric, track: Track) -> Reading:
         absolute,
         suspended,
     )
+
+
+def _unlimited(track: Track) -> bool:
+    """Whether the speed limit has never held anything back."""
+    return all(
+        part.relative == part.relative_raw and part.absolute == part.absolute_raw
+        for part in track.fail
+    ) and all(part.logs == part.raw for part in track.endpoints.parts)
 
 
 def _part(metric: Metric, track: Track, place: int, relative: bool, raw: bool) -> float:

@@ -142,15 +142,7 @@ def update_track(
     stable_absolute, stable_credit = guards.limit_speed(
         plan, track.stable_credit, seconds, gains.stable_absolute
     )
-    fail = tuple(
-        Fail(
-            relative=_add(part.relative, rescale, relative),
-            absolute=_add(part.absolute, rescale, absolute),
-            relative_raw=_add(part.relative_raw, rescale, gains.against_stable),
-            absolute_raw=_add(part.absolute_raw, rescale, gains.against_limit),
-        )
-        for part in track.fail
-    )
+    fail = tuple([_added(part, rescale, gains, relative, absolute) for part in track.fail])
     background = track.background
     return replace(
         track,
@@ -169,6 +161,20 @@ def update_track(
         endpoints=_endpoints(
             plan, metric, track, candidate, stable, seconds, dispersion.value, rescale
         ),
+    )
+
+
+def _added(part: Fail, rescale: float, gains: "_Gains", relative: Logs, absolute: Logs) -> Fail:
+    """With a block's gains, as the speed limit lets them pass and as they are."""
+    relative_raw = _add(part.relative_raw, rescale, gains.against_stable)
+    absolute_raw = _add(part.absolute_raw, rescale, gains.against_limit)
+    same = relative is gains.against_stable and part.relative == part.relative_raw
+    alike = absolute is gains.against_limit and part.absolute == part.absolute_raw
+    return Fail(
+        relative=relative_raw if same else _add(part.relative, rescale, relative),
+        absolute=absolute_raw if alike else _add(part.absolute, rescale, absolute),
+        relative_raw=relative_raw,
+        absolute_raw=absolute_raw,
     )
 
 

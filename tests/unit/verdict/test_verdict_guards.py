@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verdict_cases import ONLY_ERRORS
 
+from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict import plan_for
 from backendctl.rollout.verdict.guards import (
     Background,
@@ -29,7 +30,7 @@ def test_the_speed_limit_holds_over_any_stretch_of_time(gains: list[float]) -> N
         assert out <= gain
         assert credit >= 0.0
         passed.append(out)
-    rate, most = NATS * 10.0 / 60.0, NATS / 3.0
+    rate, most = NATS * 10.0 / 60.0, NATS * default.SPEED_CREDIT
     for i in range(len(passed)):
         for j in range(i, len(passed)):
             rises = sum(max(0.0, g) for g in passed[i : j + 1])
@@ -38,15 +39,16 @@ def test_the_speed_limit_holds_over_any_stretch_of_time(gains: list[float]) -> N
 
 def test_one_block_never_convicts_however_long_the_clock_says_it_was() -> None:
     (out,), _ = limit_speed(PLAN, 0.0, 3600.0, (1000.0,))
-    assert out == pytest.approx(NATS / 3.0)
+    assert out == pytest.approx(NATS * default.SPEED_CREDIT)
 
 
 def test_single_rare_errors_pass_the_speed_limit_whole() -> None:
     credit = 0.0
     for _ in range(6):
         _, credit = limit_speed(PLAN, credit, 10.0, (-0.01,))
-    (out,), _ = limit_speed(PLAN, credit, 10.0, (1.5,))
-    assert out == 1.5
+    most = math.log(1.0 / 0.1)  # what one error can tell where the candidate has 10 %
+    (out,), _ = limit_speed(PLAN, credit, 10.0, (most,))
+    assert out == most
 
 
 def test_an_outage_is_told_by_stables_own_rate() -> None:
