@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-from
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts docs docs-check bench crash-matrix bench-rollout clean environment
+.PHONY: demo test lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout clean environment
 
 environment: $(STAMP)
 

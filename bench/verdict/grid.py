@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.verdict.engines import COMMON, ENGINES, NATIVE, Engine, Ours, Plain
+from bench.verdict.engines import COMMON, ENGINES, NATIVE, Engine, Kayenta, Ours, Plain
 from bench.verdict.simulate import Cell, Outcome, cell
 from bench.verdict.traces import (
     EVALUATION,
     EVALUATION_SEED,
+    INDEPENDENT,
     TUNING,
     TUNING_SEED,
     Trace,
@@ -22,13 +23,18 @@ CHUNK = 50
 """Runs that one process does at a time."""
 SEEDS_A_CELL, SEEDS_A_TRACE = 10_000, 100_000
 
+# Runs of a cell, so that the whole takes ten minutes on two cores: most where a target of 1 or 2 %
+# hangs on a narrow interval (0 of 400 has an upper bound of 1 %), few where a rollout is long.
+OUR_RUNS = {
+    "carrying": {1.0: 200, 10.0: 1000, 100.0: 1000, 1000.0: 1000},
+    "independent": {1.0: 100, 10.0: 300, 100.0: 400, 1000.0: 400},
+    "disturbed": {1.0: 30, 10.0: 100, 100.0: 200, 1000.0: 200},
+    "bad": {1.0: 40, 10.0: 100, 100.0: 150, 1000.0: 150},
+}
+CARRYING = ("independent 0.5 %", "errors 2x")
+OUR_COMMON_RUNS = 20
 PEER_RUNS = {NATIVE: 200, COMMON: 100}
-OUR_RUNS = {NATIVE: 200, COMMON: 100}
-CARRYING = ("zero errors", "independent 0.5 %", "errors 2x")
-"""Traces that carry a target of 1 % or 2 %: their intervals must be narrow."""
-CARRYING_RUNS = {1.0: 400, 10.0: 1000, 100.0: 1000, 1000.0: 1000}
-BURSTY_RUNS = {1.0: 150, 10.0: 400, 100.0: 400, 1000.0: 400}
-"""For good traces that are not independent: 0 of 400 has an upper bound of 1 %."""
+KAYENTA_RUNS = {NATIVE: 80, COMMON: 40}
 BARE = ("errors 2x", "errors 10x")
 BARE_RUNS = 400
 
@@ -86,15 +92,17 @@ def tuning(scale: float = 1.0) -> tuple[Wanted, ...]:
 def _runs(engine: Engine, trace: Trace, rps: float) -> int:
     if isinstance(engine, Plain):
         return BARE_RUNS
+    if isinstance(engine, Kayenta):
+        return KAYENTA_RUNS[engine.schedule]
     if not isinstance(engine, Ours):
         return PEER_RUNS[engine.schedule]
     if engine.schedule == COMMON:
-        return OUR_RUNS[COMMON]
+        return OUR_COMMON_RUNS
     if trace.name in CARRYING:
-        return CARRYING_RUNS[rps]
-    if trace.good:
-        return BURSTY_RUNS[rps]
-    return OUR_RUNS[NATIVE]
+        return OUR_RUNS["carrying"][rps]
+    if not trace.good:
+        return OUR_RUNS["bad"][rps]
+    return OUR_RUNS["independent" if trace.name in INDEPENDENT else "disturbed"][rps]
 
 
 def _work(job: Job) -> tuple[Job, tuple[Outcome, ...]]:

@@ -6,33 +6,10 @@ from dataclasses import dataclass
 from bench.verdict.engines import NATIVE, Ending
 from bench.verdict.simulate import Cell
 from bench.verdict.table import percent
+from bench.verdict.traces import EVALUATION, INDEPENDENT
 
 OURS, BARE = "backendctl", "backendctl, bare test"
-INDEPENDENT = (
-    "zero errors",
-    "independent 0.5 %",
-    "independent, low rate",
-    "independent, high rate",
-    "p99 near its limit",
-    "daily cycle",
-)
-DISTURBED = (
-    "fixed clusters",
-    "geometric clusters",
-    "retries",
-    "one bad pod of ten",
-    "bad pods, both arms over the SLO",
-    "outage of both arms",
-    "one burst, candidate only",
-    "warm-up",
-    "cold cache",
-    "missing scrapes",
-    "counter resets",
-    "routing skew 5 %",
-    "routing skew, large",
-    "one bad client",
-    "one bad client, sticky",
-)
+DISTURBED = tuple(t.name for t in EVALUATION if t.good and t.name not in INDEPENDENT)
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,15 @@ EVALUATION_NUMBERS = Numbers(
 )
 TUNING = (*_good(TUNING_NUMBERS), *_bad(TUNING_NUMBERS))
 EVALUATION = (*_good(EVALUATION_NUMBERS), *_bad(EVALUATION_NUMBERS))
+INDEPENDENT = (
+    "zero errors",
+    "independent 0.5 %",
+    "independent, low rate",
+    "independent, high rate",
+    "p99 near its limit",
+    "daily cycle",
+)
+"""The good traces in which events are independent, given the hour; the others are disturbed."""
 TUNING_SEED, EVALUATION_SEED = 1, 1_000_000
 """First seed of each. Every run of a cell has its own, far from those of other cells."""
 

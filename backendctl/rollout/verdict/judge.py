@@ -52,6 +52,20 @@ def judge(plan: Plan, evidence: Evidence, elapsed_in_step: float) -> Judgement:
     `evidence_without_worst_client` where failures may be of one client that sticks to an arm.
     Raises ValueError before the first `begin_step`.
     """
+    readings, total, sure = _weighed(plan, evidence)
+    numbers = _numbers(plan, evidence, readings, total, sure)
+    decision, reason = _decide(plan, evidence, readings, total, sure, elapsed_in_step)
+    return Judgement(decision, reason, numbers)
+
+
+def decide(plan: Plan, evidence: Evidence, elapsed_in_step: float) -> Decision:
+    """The decision of `judge` alone, for those who make millions of them."""
+    decision, _ = _decide(plan, evidence, *_weighed(plan, evidence), elapsed_in_step)
+    return decision
+
+
+def _weighed(plan: Plan, evidence: Evidence) -> tuple[list[Reading], float, float]:
+    """Every metric's reading, log of the evidence, and what of it does not rest on one client."""
     if evidence.step < 0:
         raise ValueError("there is no step to judge yet")
     readings = [
@@ -59,10 +73,7 @@ def judge(plan: Plan, evidence: Evidence, elapsed_in_step: float) -> Judgement:
         for metric, track in zip(plan.metrics, evidence.tracks, strict=True)
     ]
     total = log_sum_exp([r.fail for r in readings])
-    sure = _without_worst_client(plan, evidence, readings, total)
-    numbers = _numbers(plan, evidence, readings, total, sure)
-    decision, reason = _decide(plan, evidence, readings, total, sure, elapsed_in_step)
-    return Judgement(decision, reason, numbers)
+    return readings, total, _without_worst_client(plan, evidence, readings, total)
 
 
 def _without_worst_client(

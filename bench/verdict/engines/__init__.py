@@ -21,4 +21,15 @@ ENGINES: tuple[Engine, ...] = (
     Kayenta(COMMON),
 )
 
-__all__ = ["COMMON", "ENGINES", "NATIVE", "Ending", "Engine", "Ours", "Plain", "Rollout", "Setting"]
+__all__ = [
+    "COMMON",
+    "ENGINES",
+    "NATIVE",
+    "Ending",
+    "Engine",
+    "Kayenta",
+    "Ours",
+    "Plain",
+    "Rollout",
+    "Setting",
+]

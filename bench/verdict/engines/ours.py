@@ -10,11 +10,11 @@ from backendctl.rollout.verdict import (
     Reference,
     begin,
     begin_step,
-    judge,
     plan_for,
     update,
 )
 from backendctl.rollout.verdict import parameters as default
+from backendctl.rollout.verdict.judge import decide
 from bench.verdict.engines.base import COMMON, COMMON_SECONDS, COMMON_WEIGHT, Ending, Setting
 
 ENDINGS = {
@@ -39,7 +39,7 @@ class OurRollout:
 
     def see(self, block: Block) -> Ending | None:
         self.evidence = update(self.plan, self.evidence, block)
-        decision = judge(self.plan, self.evidence, block.end - self.shifted).decision
+        decision = decide(self.plan, self.evidence, block.end - self.shifted)
         if decision is Decision.CONTINUE:
             return None
         if decision is not Decision.PASS:
