@@ -369,6 +369,10 @@ class ArmSample:
     """Replicas the gateway holds to be healthy."""
     breakdown: Breakdown | None = None
     """None where the gateway cannot tell requests apart."""
+    counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """The service's own metrics by name: operations, and bad ones among them."""
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    """Those of its own metrics that could not be read, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -571,6 +575,10 @@ class ServiceStatus:
     """What to type where starting it again would not help."""
 
 
+WATCHDOG = "watchdog"
+"""The service that brings a rollout to an end which nobody drives, where an environment has one."""
+
+
 class Foundation(Protocol):
     """The servers an environment stands on. On Kubernetes and AWS the Pulumi stacks own them."""
 
@@ -612,6 +620,15 @@ class MigrationScript:
     """Why the SQL cannot be had."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """How a rehearsal of migrations ended."""
+
+    argv: tuple[str, ...]
+    """The last command that was run: the migration if that failed, else the tests."""
+    result: JobResult
+
+
 class Schema(Protocol):
     """The database's schema, as the migration tool's own record in the database has it."""
 
@@ -627,6 +644,21 @@ class Schema(Protocol):
         self, release: Release, revisions: Sequence[Revision]
     ) -> Mapping[str, MigrationScript]:
         """By name, what these migrations of the release would run. Nothing is changed."""
+        ...
+
+    def rehearse(
+        self,
+        candidate: Release,
+        stable: Release,
+        tests: Sequence[str],
+        deadline: float,
+        on_line: OnLine,
+    ) -> Rehearsal:
+        """Run `tests` in stable's code, environment and configuration, against a database of their
+        own that has the present schema, no rows, and candidate's migrations applied.
+
+        Each of the two commands has `deadline` seconds. Raises BackendctlError `missing.server`.
+        """
         ...
 
 

@@ -63,8 +63,29 @@ def _arm(
     # A gateway flushes its histogram a moment after its counters, so that the slow requests of
     # one moment may show in the next block: never more of them than requests.
     slow = {name: min(new.slow[name] - old.slow[name], requests) for name in thresholds}
-    block = ArmBlock(requests, errors, slow)
-    return with_breakdown(block, first.breakdown, last.breakdown), ""
+    counted = own_counts(first.counted, last.counted)
+    block = ArmBlock(requests, errors, slow, counted=counted)
+    return with_breakdown(block, first.breakdown, last.breakdown), _uncounted(last, counted)
+
+
+def own_counts(
+    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
+) -> dict[str, tuple[int, int]]:
+    """What was added to the service's own metrics; one that is not in both, or that fell, is
+    missing: it was not read, or began anew and had counted something by then."""
+    found = {}
+    for name in sorted(before.keys() & after.keys()):
+        operations, bad = (new - old for new, old in zip(after[name], before[name], strict=True))
+        if operations >= 0 and bad >= 0:
+            found[name] = max(operations, bad), bad
+    return found
+
+
+def _uncounted(arm: ArmSample, counted: Mapping[str, tuple[int, int]]) -> str:
+    """Why the service's own metrics are missing, where some are."""
+    reasons = {name: "its counts began anew" for name in arm.counted if name not in counted}
+    reasons |= arm.uncounted
+    return "; ".join(f"{name} could not be read: {why}" for name, why in sorted(reasons.items()))
 
 
 def _counts(arm: ArmSample, thresholds: Mapping[str, float]) -> ArmBlock:

@@ -10,7 +10,7 @@ from backendctl.rollout.breakdowns import told_apart
 from backendctl.rollout.history import Serving
 from backendctl.rollout.states import Kind, RolloutPlan
 from backendctl.rollout.traffic_history import LONGEST, Past, past_of, present_rate
-from backendctl.rollout.verdict import Forecast, Limits, forecast, plan_for
+from backendctl.rollout.verdict import Forecast, Limits, Own, forecast, plan_for
 from backendctl.rollout.verdict import Plan as VerdictPlan
 from backendctl.rollout.verdict.parameters import SHARE_TOLERANCE
 from backendctl.spec.model import OnInconclusive, Spec
@@ -148,6 +148,7 @@ def _verdict(spec: Spec, baseline: Baseline, stable: int | None, past: Past | No
         # Sessions, not requests, are spread by weight then.
         share_tolerance=0.0 if rollout.sticky != "none" else SHARE_TOLERANCE,
         by_endpoint=told_apart(baseline.arm(stable)),
+        own=_own(spec),
     )
 
 
@@ -163,7 +164,12 @@ def _bake_verdict(spec: Spec, bake: float, past: Past | None) -> VerdictPlan:
         warm_up=warm_up,
         step_time=bake - warm_up,
         deadline=bake + spec.rollout.deadline,
+        own=_own(spec),
     )
+
+
+def _own(spec: Spec) -> tuple[Own, ...]:
+    return tuple(Own(each.name, each.limit, each.required) for each in spec.metrics)
 
 
 def _limits(spec: Spec, own: float | None) -> Limits:

@@ -31,7 +31,7 @@ def metric_in_words(name: str, numbers: Mapping[str, Any]) -> str:
 
 def _events(name: str, threshold: float | None) -> str:
     if threshold is None:
-        return "requests that failed"
+        return "requests that failed" if name == metric.ERRORS else f"operations bad by {name}"
     whose = {
         metric.SLO_P95: "the SLO's p95",
         metric.SLO_P99: "the SLO's p99",

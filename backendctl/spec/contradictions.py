@@ -115,6 +115,31 @@ def notified_nowhere_or_twice(spec: Spec) -> Iterator[Contradiction]:
         )
 
 
+def measured_in_no_way_or_two(spec: Spec) -> Iterator[Contradiction]:
+    for each in spec.metrics:
+        queries = [bool(each.prometheus), bool(each.requests), bool(each.events)]
+        keys = tuple(f"metrics.{each.name}.{key}" for key in ("command", "prometheus"))
+        if each.command and not any(queries):
+            continue
+        if not each.command and all(queries):
+            continue
+        yield Contradiction(
+            keys,
+            f"{each.name} is measured by both or by neither of the two ways",
+            "`command`; or `prometheus`, `requests` and `events`, all three",
+        )
+
+
+def a_metric_named_like_one_of_ours(spec: Spec) -> Iterator[Contradiction]:
+    for each in spec.metrics:
+        if each.name == "errors":
+            yield Contradiction(
+                (f"metrics.{each.name}.limit",),
+                "`errors` is what the gateway counts itself",
+                "another name",
+            )
+
+
 # --- promises ---------------------------------------------------------------------------------
 
 
@@ -314,6 +339,8 @@ RULES: tuple[Rule, ...] = (
     rpo_the_backups_cannot_meet,
     on_call_with_nobody,
     notified_nowhere_or_twice,
+    measured_in_no_way_or_two,
+    a_metric_named_like_one_of_ours,
     region_outside_residency,
     gdpr_outside_the_union,
     migration_without_database,

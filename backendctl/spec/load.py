@@ -160,7 +160,7 @@ def _without_a_peak(document: Mapping[str, Any], where: Positions) -> Iterable[L
 
 def _named_twice(document: Mapping[str, Any], where: Positions) -> Iterable[Located]:
     """A `name` inside a table whose header already says it."""
-    for table in ("environments", "integrations", "notifications"):
+    for table in ("environments", "integrations", "metrics", "notifications"):
         entries = document.get(table)
         for name, entry in entries.items() if isinstance(entries, Mapping) else ():
             if isinstance(entry, Mapping) and "name" in entry:

@@ -280,6 +280,29 @@ class Notification(_Part):
     """What is told; all of it when absent."""
 
 
+class OwnMetric(_Part):
+    """A measure of the service's own, judged in a rollout as errors are."""
+
+    name: Label = Field(json_schema_extra={"in_header": True})
+    limit: Fraction = Field(gt=0, lt=1, examples=["2%"])
+    """The largest share of operations that may be bad before a release is rolled back."""
+    command: Argv = Field(default=(), examples=["python -m shop.checkout_counts $RELEASE"])
+    """Prints how the release with number $RELEASE has done since it started: `GOOD BAD`, or
+    `{"requests": N, "events": M}` with M bad ones among N. Runs with that release's code and
+    environment, within 5 s."""
+    prometheus: OptionalUrl = Field(default="", examples=["http://127.0.0.1:9090"])
+    """Or a Prometheus server, to be asked for `requests` and `events`."""
+    requests: str = Field(default="", examples=['sum(orders_total{release="$RELEASE"})'])
+    """PromQL: all operations of the release so far."""
+    events: str = Field(
+        default="", examples=['sum(orders_failed_total{release="$RELEASE"}) or vector(0)']
+    )
+    """PromQL: the bad ones among them."""
+    required: bool = Field(default=True, strict=True, examples=[False])
+    """Whether a release must be shown to keep the limit before it gets more traffic. If not, the
+    measure can only undo a rollout."""
+
+
 class Environment(_Part):
     """A named place where releases run. `local` is always there."""
 
@@ -320,6 +343,9 @@ class Rollout(_Part):
     """How long requests in flight may take to end before a process is stopped."""
     migrate_deadline: Seconds = Field(default=600.0, gt=0, examples=["10m"])
     """How long the migration may take."""
+    compatibility: Argv = Field(default=(), examples=["python -m app.check"])
+    """The command that tests the release that serves against the schema of the one to come, in its
+    own code, before that is started; with a database of its own. None when absent."""
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     """What happens without a verdict: `hold` waits for a person, `abort` goes back to stable.
     Nothing is ever promoted without a verdict."""
@@ -384,6 +410,8 @@ class Spec(_Part):
     rollout: Rollout = Rollout()
     tenancy: Tenancy = Tenancy()
     loadtest: LoadTest = LoadTest()
+    metrics: Annotated[tuple[OwnMetric, ...], BeforeValidator(named_list)] = ()
+    """Measures of the service's own, judged in rollouts: a table [metrics.NAME] each."""
     environments: Annotated[Mapping[str, Environment], BeforeValidator(named)]
     """Where releases run: a table [environments.NAME] each; `local` is always there."""
 

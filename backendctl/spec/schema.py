@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backendctl.spec.fields import Form, unit_at
-from backendctl.spec.model import Environment, Integration, Load, Notification, Spec
+from backendctl.spec.model import Environment, Integration, Load, Notification, OwnMetric, Spec
 from backendctl.spec.problems import in_header
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,6 +24,7 @@ DERIVED: Mapping[type[BaseModel], tuple[str, ...]] = {
 TABLES_BY_NAME: Mapping[str, type[BaseModel]] = {
     "integrations": Integration,
     "notifications": Notification,
+    "metrics": OwnMetric,
     "environments": Environment,
 }
 

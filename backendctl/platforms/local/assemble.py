@@ -13,6 +13,7 @@ from backendctl.platforms.local.schema import LocalSchema
 from backendctl.platforms.local.secrets import LocalSecrets
 from backendctl.platforms.local.store import LocalStore
 from backendctl.platforms.local.supervisor import Supervisor
+from backendctl.platforms.own_metrics import OwnMetricsMeter
 from backendctl.spec.derive import slo_edges_ms
 from backendctl.spec.model import Environment, Spec
 
@@ -29,13 +30,13 @@ def open_local(project: Path, spec: Spec, environment: Environment) -> Platform:
     )
     router = EnvoyRouter(layout, runtime.endpoints, sticky=spec.rollout.sticky == "cookie")
     owned = spec.data.engine == "postgresql"
-    schema = LocalSchema(foundation.bindings, runtime.in_release) if owned else None
+    schema = LocalSchema(layout, foundation.bindings, runtime.in_release) if owned else None
     return Platform(
         name=environment.name,
         foundation=foundation,
         runtime=runtime,
         router=router,
-        meter=EnvoyMeter(layout, slo_edges_ms(spec)),
+        meter=OwnMetricsMeter(EnvoyMeter(layout, slo_edges_ms(spec)), spec.metrics, runtime, store),
         store=store,
         secrets=secrets,
         schema=schema,

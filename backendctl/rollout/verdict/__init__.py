@@ -10,7 +10,7 @@ from backendctl.rollout.verdict.evidence import Evidence, begin, begin_step, upd
 from backendctl.rollout.verdict.forecast import Forecast, forecast
 from backendctl.rollout.verdict.history import Reference, reference_from
 from backendctl.rollout.verdict.judge import Decision, Judgement, judge
-from backendctl.rollout.verdict.plan import Limits, Metric, Plan, Step, plan_for, steps_for
+from backendctl.rollout.verdict.plan import Limits, Metric, Own, Plan, Step, plan_for, steps_for
 from backendctl.rollout.verdict.records import from_json, to_json
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Judgement",
     "Limits",
     "Metric",
+    "Own",
     "Plan",
     "Reference",
     "Step",

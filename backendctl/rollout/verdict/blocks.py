@@ -21,6 +21,13 @@ class ArmBlock:
     """Client -> endpoint -> failed requests, of the clients with the most."""
     seen: tuple[str, ...] = ()
     """Clients of which this arm surely had a request."""
+    counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Metric that the service counts itself -> operations, and bad ones among them."""
+
+    def of(self, metric: str) -> "ArmBlock":
+        """The arm as such a metric counts it: its operations are the requests."""
+        operations, bad = self.counted[metric]
+        return ArmBlock(operations, 0, {metric: bad})
 
     def events(self, metric: str) -> int | None:
         """Errors, or slow requests, that count for a metric; None if it was not measured."""

@@ -4,14 +4,35 @@ All values are explicit and survive JSON exactly, so that a plan and its blocks,
 the same evidence and the same judgements bit for bit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from backendctl.rollout.verdict import guards
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock, Block
 from backendctl.rollout.verdict.clients import Clients, without
-from backendctl.rollout.verdict.plan import Plan
+from backendctl.rollout.verdict.plan import Metric, Plan
 from backendctl.rollout.verdict.track import Track, begin_track, begin_track_step, update_track
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Requests, or operations of a metric that the service counts itself, that counted."""
+
+    candidate: int = 0
+    stable: int = 0
+    """In this step."""
+    candidate_before: int = 0
+    stable_before: int = 0
+    """In the steps before."""
+
+    def begin_step(self) -> "Totals":
+        return Totals(
+            0, 0, self.candidate_before + self.candidate, self.stable_before + self.stable
+        )
+
+    def after(self, candidate: int, stable: int) -> "Totals":
+        return replace(self, candidate=self.candidate + candidate, stable=self.stable + stable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +64,14 @@ class Evidence:
     clients: Clients
     without_worst: Track | None
     """The track of errors, less those of the worst client; None where it is the same."""
+    own: Mapping[str, Totals]
+    """By metric, for those that the service counts itself."""
+
+    def totals(self, metric: Metric) -> Totals:
+        """What a metric's events are among."""
+        if metric.own:
+            return self.own[metric.name]
+        return Totals(self.candidate, self.stable, self.candidate_before, self.stable_before)
 
 
 def begin(plan: Plan) -> Evidence:
@@ -64,6 +93,7 @@ def begin(plan: Plan) -> Evidence:
         share=guards.Share(),
         clients=Clients(),
         without_worst=None,
+        own={metric.name: Totals() for metric in plan.metrics if metric.own},
     )
 
 
@@ -98,6 +128,7 @@ def begin_step(plan: Plan, evidence: Evidence, step: int, at: float | None = Non
         without_worst=None
         if evidence.without_worst is None
         else begin_track_step(plan.metrics[0], evidence.without_worst),
+        own={name: totals.begin_step() for name, totals in evidence.own.items()},
     )
 
 
@@ -129,7 +160,9 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         stable = ArmBlock(0, 0)
     step = plan.steps[evidence.step]
     tracks = tuple(
-        update_track(plan, metric, track, step, candidate, stable, block.seconds)
+        update_track(
+            plan, metric, track, step, _as(metric, candidate), _as(metric, stable), block.seconds
+        )
         for metric, track in zip(plan.metrics, evidence.tracks, strict=True)
     )
     clients, without_worst = _leave_out(plan, evidence, candidate, stable, block.seconds)
@@ -142,7 +175,19 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         stable=evidence.stable + stable.requests,
         counted=evidence.counted + block.seconds,
         share=evidence.share.after(plan, step.percent, candidate.requests, stable.requests),
+        own={
+            metric.name: evidence.own[metric.name].after(
+                _as(metric, candidate).requests, _as(metric, stable).requests
+            )
+            for metric in plan.metrics
+            if metric.own
+        },
     )
+
+
+def _as(metric: Metric, arm: ArmBlock) -> ArmBlock:
+    """The arm as a metric counts it; an arm that is not there has done nothing."""
+    return arm.of(metric.name) if metric.own and metric.name in arm.counted else arm
 
 
 def _leave_out(

@@ -75,7 +75,7 @@ def _step(plan: Plan, step: Step, rps: float, rates: Mapping[str, float]) -> Ste
     needs = {
         m.name: requests_to_certify(plan, m, step, rates[m.name])
         for m in plan.metrics
-        if m.certified
+        if m.certified and not m.own  # how many operations there are is not known beforehand
     }
     slowest = max(needs, key=lambda name: needs[name][1])
     arriving = rps * step.percent / 100.0

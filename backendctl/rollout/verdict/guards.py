@@ -83,7 +83,9 @@ def problem_of(plan: Plan, block: Block, overlaps: bool) -> str | None:
     if plan.has_stable and block.stable is None:
         return "stable's counters are missing"
     return _bad_counts(plan, "the candidate", block.candidate) or (
-        _bad_counts(plan, "stable", block.stable) if block.stable is not None else None
+        _bad_counts(plan, "stable", block.stable)
+        if plan.has_stable and block.stable is not None
+        else None
     )
 
 
@@ -91,6 +93,10 @@ def _bad_counts(plan: Plan, name: str, arm: ArmBlock) -> str | None:
     if arm.requests < 0 or arm.errors < 0:
         return f"a counter of {name} went backwards"
     for metric in plan.metrics:
+        if metric.own:
+            if (problem := _bad_own_counts(metric.name, name, arm)) is not None:
+                return problem
+            continue
         events = arm.events(metric.name)
         if events is None:
             return f"{metric.name} of {name} was not measured"
@@ -100,6 +106,15 @@ def _bad_counts(plan: Plan, name: str, arm: ArmBlock) -> str | None:
             return (
                 f"{name} has more events of {metric.name} ({events}) than requests ({arm.requests})"
             )
+    return None
+
+
+def _bad_own_counts(metric: str, name: str, arm: ArmBlock) -> str | None:
+    if metric not in arm.counted:
+        return f"{metric} of {name} was not measured"
+    operations, bad = arm.counted[metric]
+    if not 0 <= bad <= operations:
+        return f"{name} has {bad} bad ones of {operations} by {metric}"
     return None
 
 

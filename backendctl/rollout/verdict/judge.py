@@ -182,12 +182,13 @@ def _numbers(
 
 def _metric_numbers(plan: Plan, evidence: Evidence, reading: Reading) -> Mapping[str, Any]:
     metric, track = reading.metric, reading.track
+    of = evidence.totals(metric)
     step = plan.steps[evidence.step]
     return {
         "candidate_events": track.candidate,
         "stable_events": track.stable,
-        "candidate_rate": track.candidate / evidence.candidate if evidence.candidate else None,
-        "stable_rate": track.stable / evidence.stable if evidence.stable else None,
+        "candidate_rate": track.candidate / of.candidate if of.candidate else None,
+        "stable_rate": track.stable / of.stable if of.stable else None,
         "limit": metric.limit,
         "predecessor_limit": metric.predecessor_limit,
         "threshold_s": metric.threshold_s,
@@ -205,5 +206,6 @@ def _metric_numbers(plan: Plan, evidence: Evidence, reading: Reading) -> Mapping
         "requests_needed": needed(plan, evidence, reading) if metric.certified else 0,
         "dispersion": track.dispersion.value,
         "outage_blocks": track.masked,
+        **({"candidate_operations": of.candidate} if metric.own else {}),
         **({"endpoints": track.endpoints.numbers()} if metric.by_endpoint else {}),
     }

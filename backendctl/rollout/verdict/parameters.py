@@ -26,6 +26,9 @@ FAIL_WEIGHTS: Mapping[str, tuple[float, float]] = {
 """Metric -> shares of `ALPHA` for its relative and absolute test. They sum to 1; a weighted sum
 of e-processes dominates Bonferroni. Shares of metrics that are not watched go to the others."""
 
+OWN_WEIGHT = (0.10, 0.05)
+"""The same for each metric that the service counts itself; then all are scaled to sum to 1."""
+
 FAIL_RATIOS = (2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 40.0)
 """Ratios candidate / stable that the relative test looks for, against a ratio of 1. It starts at
 2, not at 1.1, so that a 10 % miscount of one arm does not convict."""

@@ -28,6 +28,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """A metric that the service counts itself."""
+
+    name: str
+    limit: float
+    """Fraction of operations that may be bad."""
+    required: bool = True
+    """Whether a pass needs its certificate."""
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A kind of event (a failed or a slow request), and how much its tests count."""
 
@@ -49,6 +60,8 @@ class Metric:
     than `limit`; None where nothing is known, or that allows no less."""
     dispersion: float = 1.0
     """How bursty stable's events were; 1 is independent."""
+    own: bool = False
+    """Whether the service counts it itself, with operations of its own in place of requests."""
     by_endpoint: bool = False
     """Whether its events are told apart by endpoint, and endpoints judged by themselves too."""
 
@@ -144,6 +157,7 @@ def plan_for(
     mask_outages: bool = True,
     share_tolerance: float = default.SHARE_TOLERANCE,
     by_endpoint: Collection[str] = (),
+    own: Sequence[Own] = (),
 ) -> Plan:
     """Work out a plan.
 
@@ -153,6 +167,7 @@ def plan_for(
     easier deceived by a burst. With steps of 8 s a release whose every request fails is convicted
     in about 10 s, and so may be a good one that is hit by an outage of its own for 10 s.
 
+    `own` are metrics that the service counts itself.
     `by_endpoint` names the metrics whose events the blocks tell apart by endpoint.
 
     Raises ValueError for numbers that make no sense.
@@ -161,7 +176,7 @@ def plan_for(
         tuple(steps) if steps is not None else (steps_for(rps or 0.0) if has_stable else (100,))
     )
     _check(percents, limits, warm_up, step_time, deadline, alpha, beta)
-    metrics = _metrics(limits, weights, has_stable, reference, by_endpoint)
+    metrics = _metrics(limits, weights, has_stable, reference, by_endpoint, own)
     return Plan(
         steps=_graded(percents, limits.max_ratio, metrics, rps, deadline),
         metrics=metrics,
@@ -211,6 +226,7 @@ def _metrics(
     has_stable: bool,
     reference: Reference | None,
     by_endpoint: Collection[str],
+    own: Sequence[Own],
 ) -> tuple[Metric, ...]:
     watched: list[tuple[str, float | None, float | None]] = [
         (default.ERRORS, None, limits.error_rate)
@@ -222,11 +238,15 @@ def _metrics(
     if limits.stable_p99_s is not None and has_stable:
         material = default.MATERIAL_LATENCY * (limits.p99_s or 0.0)
         watched.append((default.STABLE_P99, max(limits.stable_p99_s, material), None))
+    watched += [(each.name, None, each.limit) for each in own]
+    weights = {**weights, **{each.name: default.OWN_WEIGHT for each in own}}
     shares = {
         name: (weights[name][0] if has_stable else 0.0, weights[name][1])
         for name, _, _ in watched
         if name in weights
     }
+    optional = {each.name for each in own if not each.required}
+    counted = {each.name for each in own}
     whole = sum(a + b for a, b in shares.values())
     if whole <= 0.0:
         raise ValueError(f"no test has a weight: {dict(weights)}")
@@ -238,11 +258,12 @@ def _metrics(
             limit=limit,
             relative_weight=shares[name][0] / whole,
             absolute_weight=shares[name][1] / whole,
-            certified=limit is not None,
+            certified=limit is not None and name not in optional,
             reference_requests=reference.requests if reference and name in known else 0,
             reference_events=known.get(name, 0),
             dispersion=reference.dispersion.get(name, 1.0) if reference else 1.0,
             by_endpoint=has_stable and name in by_endpoint,
+            own=name in counted,
         )
         for name, threshold, limit in watched
         if name in shares

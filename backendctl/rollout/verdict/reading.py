@@ -152,7 +152,7 @@ def needed(plan: Plan, evidence: Evidence, reading: Reading) -> int | None:
     if reading.certificate > 0.0 and evidence.candidate > 0:
         return math.ceil(missing * evidence.candidate / reading.certificate)
     background = reading.track.background
-    if background.requests == 0:
+    if background.requests == 0 or reading.metric.own:
         return None
     median, _ = requests_to_certify(
         plan,

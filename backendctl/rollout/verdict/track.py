@@ -243,11 +243,15 @@ def _gains(
     if metric.limit is None or over is None:
         return _Gains(against_stable, (), (), (), ())
     rates = fail_rates(over)
+    against_limit = absolute_gains(hits, requests, rates, over)
+    stable_absolute = absolute_gains(stable_hits, stable_requests, rates, over)
+    if not metric.certified:
+        return _Gains(against_stable, against_limit, stable_absolute, (), ())
     limit = step.limits[metric.name]
     return _Gains(
         against_stable,
-        absolute_gains(hits, requests, rates, over),
-        absolute_gains(stable_hits, stable_requests, rates, over),
+        against_limit,
+        stable_absolute,
         relative_gains(hits, stable_hits, share, certify_ratios(step.ratio), step.ratio),
         absolute_gains(hits, requests, certify_rates(limit), limit),
     )

@@ -41,6 +41,8 @@ def duration(seconds: float) -> str:
 
 def did(metric: Metric) -> str:
     """What an event of the metric is, as a verb."""
+    if metric.own:
+        return f"did badly by {metric.name} in"
     if metric.threshold_s is None:
         return "failed"
     whose = {
@@ -54,7 +56,8 @@ def did(metric: Metric) -> str:
 def both_arms(plan: Plan, evidence: Evidence, reading: Reading) -> str:
     """What both arms did in this step."""
     track = reading.track
-    return _arms(plan, reading, track.candidate, evidence.candidate, track.stable, evidence.stable)
+    of = evidence.totals(reading.metric)
+    return _arms(plan, reading, track.candidate, of.candidate, track.stable, of.stable)
 
 
 def _arms(
@@ -62,7 +65,8 @@ def _arms(
 ) -> str:
     text = (
         f"candidate {did(reading.metric)} {count(hits)} of "
-        f"{count(requests)} requests ({rate(hits, requests)})"
+        f"{count(requests)} {'operations' if reading.metric.own else 'requests'} "
+        f"({rate(hits, requests)})"
     )
     if plan.has_stable:
         text += (
@@ -74,14 +78,14 @@ def _arms(
 
 def convicted(plan: Plan, evidence: Evidence, worst: Reading, total: float) -> str:
     """Counts of the whole rollout, because evidence is kept from step to step."""
-    track = worst.track
+    track, of = worst.track, evidence.totals(worst.metric)
     text = _arms(
         plan,
         worst,
         track.candidate_before + track.candidate,
-        evidence.candidate_before + evidence.candidate,
+        of.candidate_before + of.candidate,
         track.stable_before + track.stable,
-        evidence.stable_before + evidence.stable,
+        of.stable_before + of.stable,
     )
     if evidence.step > 0:
         text += " since the first step"

@@ -58,6 +58,29 @@ CASES = [
         "[load]\npeak_rps = 1\n[notifications.team]\nkind = 'webhook'\nurl = 'http://127.0.0.1:9'",
     ),
     (
+        "measured_in_no_way_or_two",
+        "[load]\npeak_rps = 1\n[metrics.orders]\nlimit = '1%'",
+        (6,),
+        "by both or by neither",
+        "[load]\npeak_rps = 1\n[metrics.orders]\nlimit = '1%'\ncommand = 'count $RELEASE'",
+    ),
+    (
+        "measured_in_no_way_or_two",
+        "[load]\npeak_rps = 1\n[metrics.orders]\nlimit = '1%'\nprometheus = 'http://127.0.0.1:9'\n"
+        "requests = 'a'",
+        (8,),
+        "by both or by neither",
+        "[load]\npeak_rps = 1\n[metrics.orders]\nlimit = '1%'\nprometheus = 'http://127.0.0.1:9'\n"
+        "requests = 'a'\nevents = 'b'",
+    ),
+    (
+        "a_metric_named_like_one_of_ours",
+        "[load]\npeak_rps = 1\n[metrics.errors]\nlimit = '1%'\ncommand = 'count $RELEASE'",
+        (7,),
+        "the gateway counts itself",
+        "[load]\npeak_rps = 1\n[metrics.orders]\nlimit = '1%'\ncommand = 'count $RELEASE'",
+    ),
+    (
         "sustained_over_peak",
         "[load]\npeak_users = 10\nsustained_users = 11",
         (6, 5),
