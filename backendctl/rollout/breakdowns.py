@@ -1,13 +1,17 @@
 """From the gateway's breakdown to a block's: differences, and no more of them than a journal
 should hold."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from backendctl.platforms.base import ArmSample, Breakdown
+from backendctl.platforms.endpoints import OTHER
 from backendctl.rollout.verdict import ArmBlock
 from backendctl.rollout.verdict.parameters import ERRORS, SLO_P99
 
+MOST_ENDPOINTS = 12
+"""Endpoints with the most events that a block names; those of the others are counted together."""
 MOST_CLIENTS = 4
 """Clients with the most failures that a block names, for each arm."""
 MOST_SEEN = 8
@@ -51,6 +55,37 @@ def with_seen(
     seen = _difference(before.seen, after.seen)
     order = sorted(seen, key=lambda c: (c not in candidate.clients, -seen[c], c))
     return replace(stable, seen=tuple(order[:MOST_SEEN]))
+
+
+def trimmed(arms: Sequence[ArmBlock | None]) -> list[ArmBlock | None]:
+    """Both arms' blocks with the same few endpoints by name.
+
+    Which ones must not depend on the arm: the sums of both arms decide.
+    """
+    sums: dict[str, Counter[str]] = {}
+    for arm in arms:
+        for metric, events in arm.endpoints.items() if arm is not None else ():
+            sums.setdefault(metric, Counter()).update(events)
+    kept = {
+        metric: frozenset(sorted(events, key=lambda name: (-events[name], name))[:MOST_ENDPOINTS])
+        for metric, events in sums.items()
+    }
+    return [arm if arm is None else _named(arm, kept) for arm in arms]
+
+
+def _named(arm: ArmBlock, kept: Mapping[str, Collection[str]]) -> ArmBlock:
+    endpoints = {metric: _merged(events, kept[metric]) for metric, events in arm.endpoints.items()}
+    errors = kept.get(ERRORS, ())
+    clients = {client: _merged(events, errors) for client, events in arm.clients.items()}
+    return replace(arm, endpoints=endpoints, clients=clients)
+
+
+def _merged(events: Counts, kept: Collection[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, count in events.items():
+        shown = name if name in kept else OTHER
+        found[shown] = found.get(shown, 0) + count
+    return found
 
 
 def _difference(before: Counts, after: Counts) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from backendctl.platforms.base import ArmSample, Breakdown, Latencies, Sample
 from backendctl.platforms.counters import began_anew
-from backendctl.rollout.breakdowns import with_breakdown, with_seen
+from backendctl.rollout.breakdowns import trimmed, with_breakdown, with_seen
 from backendctl.rollout.verdict import ArmBlock, Block
 
 MIN_OWN_P99_REQUESTS = 1000
@@ -34,10 +34,11 @@ def block_between(
         arms.append(arm)
         if problem:
             problems.append(f"{name}: {problem}")
-    theirs, mine = arms[1], _breakdown(after, candidate)
+    ours, theirs = trimmed(arms)
     if theirs is not None:
+        mine = _breakdown(after, candidate)
         theirs = with_seen(theirs, mine, _breakdown(before, stable), _breakdown(after, stable))
-    return Block(start, end, arms[0], theirs), "; ".join(problems)
+    return Block(start, end, ours, theirs), "; ".join(problems)
 
 
 def _breakdown(sample: Sample | None, number: int | None) -> Breakdown | None:

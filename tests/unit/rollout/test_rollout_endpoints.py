@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ArmSample, Breakdown, FailedRequest, Latencies, Sample
-from backendctl.rollout.breakdowns import MOST_CLIENTS, MOST_SEEN
+from backendctl.platforms.endpoints import OTHER
+from backendctl.rollout.breakdowns import MOST_CLIENTS, MOST_ENDPOINTS, MOST_SEEN
 from backendctl.rollout.judge import shipped
 from backendctl.rollout.observe import block_between
 from backendctl.rollout.records import check
@@ -91,7 +92,29 @@ def test_a_block_of_the_busiest_service_stays_small() -> None:
     clients = {f"{i:08x}": names for i in range(1000)}
     full = Breakdown(names, names, clients, dict.fromkeys(clients, 10))
     block = between(sample(1, Breakdown(), Breakdown()), sample(2, full, full))
-    assert len(json.dumps(to_json(block))) < 25_000
+    assert len(json.dumps(to_json(block))) < 8_000
+
+
+counts = st.dictionaries(
+    st.integers(0, 30).map(lambda i: f"GET /{i:02d}"), st.integers(1, 9), max_size=31
+)
+
+
+@given(counts, counts)
+def test_rare_endpoints_of_a_block_are_counted_together_and_alike_for_both_arms(
+    mine: dict[str, int], theirs: dict[str, int]
+) -> None:
+    ours = Breakdown(mine, clients={"c": mine})
+    block = between(sample(1, Breakdown(), Breakdown()), sample(2, ours, Breakdown(theirs)))
+    assert block.candidate is not None
+    assert block.stable is not None
+    told = [arm.endpoints.get("errors", {}) for arm in (block.candidate, block.stable)]
+    assert [sum(each.values()) for each in told] == [sum(mine.values()), sum(theirs.values())]
+    names = {*told[0], *told[1]} - {OTHER}
+    assert len(names) == min(MOST_ENDPOINTS, len({*mine, *theirs}))
+    for name in names:
+        assert [each.get(name, 0) for each in told] == [mine.get(name, 0), theirs.get(name, 0)]
+    assert block.candidate.clients.get("c", {}) == told[0]
 
 
 # --- a whole rollout --------------------------------------------------------------------------
