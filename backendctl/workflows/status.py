@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backendctl.platforms.base import Condition, ServiceStatus
+from backendctl.platforms.base import WATCHDOG, Condition, ServiceStatus
+from backendctl.rollout.history import Summary
+from backendctl.rollout.states import Result
+from backendctl.rollout.wording import moment
 from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
 
@@ -96,8 +99,14 @@ def look(opened: Opened) -> EnvironmentStatus:
             "held": found.rollout.held,
             "driver_lives": found.driver_lives,
         }
-        alone = ", and nobody drives it: its process is gone" if found.stranded else ""
+        alone = ""
+        if found.stranded:
+            alone = ", and nobody drives it: its process is gone"
+            if any(each.name == WATCHDOG and each.running for each in servers):
+                alone += "; the environment's watchdog ends it in a moment unless somebody does"
         notes.append(f"rollout {found.rollout.rollout} is in phase {found.rollout.phase}{alone}")
+    elif found.rollout is not None and found.rollout.result is Result.RESTORED:
+        notes.append(undone(found.rollout))
     return EnvironmentStatus(
         service=opened.spec.service.name,
         environment=opened.environment.name,
@@ -111,6 +120,12 @@ def look(opened: Opened) -> EnvironmentStatus:
         # A rollout can be told nothing while a server that it needs is not there.
         next=[*following, *found.next] if stopped or silent else [*found.next, *following],
     )
+
+
+def undone(rollout: Summary) -> str:
+    """Why the newest release does not serve."""
+    when = f" {moment(rollout.ended)}" if rollout.ended is not None else ""
+    return f"release {rollout.candidate} was undone{when}: {rollout.why}"
 
 
 def headline(

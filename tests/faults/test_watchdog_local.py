@@ -11,8 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backendctl.platforms.base import Platform, ServiceStatus
-from backendctl.platforms.local.watchdog import WATCHDOG
+from backendctl.platforms.base import WATCHDOG, Platform, ServiceStatus
 from backendctl.rollout.deadman import CONFIRM
 from backendctl.rollout.history import serving
 from backendctl.rollout.judge import shipped
@@ -137,8 +136,8 @@ def test_stable_serves_everybody_again_soon_after_a_dead_drivers_lease(
     shop.assert_whole(stable)
     newest = next(iter(history(shop.platform)))
     assert f"nobody recovered it before its lease had run out; {NAME} took over" in newest.why
-    log = list(shop.platform.foundation.logs(WATCHDOG, 5))
-    assert any(f"rollout {newest.rollout} is restored" in line for line in log), log
+    said = f"rollout {newest.rollout} is restored"
+    assert eventually(lambda: said in "\n".join(shop.platform.foundation.logs(WATCHDOG, 5)))
 
 
 def test_a_watchdog_killed_while_it_restores_is_followed_by_one_that_finishes(

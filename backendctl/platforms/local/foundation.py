@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from backendctl.errors import BackendctlError
 from backendctl.filesystem import writing
-from backendctl.platforms.base import OnLine, ServiceStatus, unheard
+from backendctl.platforms.base import WATCHDOG, OnLine, ServiceStatus, unheard
 from backendctl.platforms.local.gateway import Gateway
 from backendctl.platforms.local.issuer import Issuer
 from backendctl.platforms.local.layout import Layout
@@ -28,7 +28,7 @@ from backendctl.platforms.local.postgres import Postgres
 from backendctl.platforms.local.server import Server
 from backendctl.platforms.local.supervisor import ProgramStatus, Supervisor
 from backendctl.platforms.local.valkey import Valkey
-from backendctl.platforms.local.watchdog import WATCHDOG, Watchdog
+from backendctl.platforms.local.watchdog import Watchdog
 from backendctl.spec.derive import slo_edges_ms
 from backendctl.spec.model import Environment, Spec
 

@@ -4,13 +4,12 @@ import os
 import sys
 
 from backendctl import __version__
-from backendctl.platforms.base import ServiceStatus
+from backendctl.platforms.base import WATCHDOG, ServiceStatus
 from backendctl.platforms.local import recorded, variables
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.supervisor import Program, ProgramStatus
 from backendctl.spec.model import Spec
 
-WATCHDOG = "watchdog"
 _MODULE = "backendctl.workflows.watchdog"
 _STOP_GRACE = 5.0
 
