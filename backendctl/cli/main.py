@@ -1,16 +1,14 @@
 """The entry point: all commands, and what becomes of whatever they raise."""
 
 import os
-import signal
 import sys
 import time
 import traceback
 from pathlib import Path
-from types import FrameType
 
 import typer
 
-from backendctl import __version__
+from backendctl import __version__, interrupts
 from backendctl.cli import contract
 from backendctl.cli.typed import requested_output, spoken_name
 from backendctl.errors import BackendctlError, Exit
@@ -67,9 +65,7 @@ def _version(
 
 def main() -> None:
     """Run the command line and leave with the exit status of design 4's table."""
-    signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` ignores it, and so do we
-        signal.signal(signal.SIGHUP, _terminate)
+    interrupts.listen()
     sys.exit(_run())
 
 
@@ -112,11 +108,6 @@ def _unanswered() -> BackendctlError:
         "stopped at a question, before anything was done",
         state="nothing was changed",
     )
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    """SIGTERM, and the end of the terminal, take the way of Ctrl-C: all stop cleanly."""
-    raise KeyboardInterrupt
 
 
 def _bug(error: Exception) -> BackendctlError:

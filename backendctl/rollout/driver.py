@@ -14,6 +14,7 @@ Ctrl-C or SIGTERM (both arrive as KeyboardInterrupt)
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from backendctl import interrupts
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Platform, Sample
@@ -99,6 +100,7 @@ class Driver:
         try:
             yield
         except KeyboardInterrupt:
+            interrupts.heed()
             if self._rollout not in self._platform.store.rollouts():
                 raise
             self._signalled = True
@@ -114,7 +116,7 @@ class Driver:
         weights are as last confirmed and `recover` goes on. An error that nobody foresaw undoes
         the rollout first and is raised then.
         """
-        interrupts = 0
+        times = 0
         over = False
         while not over:
             try:
@@ -122,9 +124,10 @@ class Driver:
                 if not over:
                     self._turn()
             except KeyboardInterrupt:
-                interrupts += 1
-                if interrupts > 1 or self.state.phase is Phase.HOLD:
-                    raise self._left(interrupts) from None
+                interrupts.heed()
+                times += 1
+                if times > 1 or self.state.phase is Phase.HOLD:
+                    raise self._left(times) from None
                 self._signalled = True
         if self._bug is not None:
             self._bug.add_note(f"rollout {self._rollout} is {self.state.phase}")
@@ -147,6 +150,8 @@ class Driver:
         return hold.kind is HoldKind.STUCK or not self._stay
 
     def _turn(self) -> None:
+        if interrupts.unheeded():
+            raise KeyboardInterrupt
         self._check_lease()
         if self._signalled:
             self._reload()  # the signal may have come between the journal and our memory of it
@@ -309,9 +314,9 @@ class Driver:
         """Seconds since the epoch that never go backwards within this process."""
         return self._zero + self._clock.monotonic()
 
-    def _left(self, interrupts: int) -> BackendctlError:
+    def _left(self, times: int) -> BackendctlError:
         hold = self.state.hold
-        if interrupts == 1 and hold is not None:
+        if times == 1 and hold is not None:
             return BackendctlError(
                 "interrupted",
                 f"stopped watching rollout {self._rollout}, which is still held",

@@ -5,10 +5,14 @@ ours runs. Afterwards another process recovers.
 """
 
 import itertools
+import os
+import signal
+import time
 from collections.abc import Callable
 
 import pytest
 
+from backendctl import interrupts
 from backendctl.errors import BackendctlError
 from backendctl.rollout.events import (
     Aborting,
@@ -314,3 +318,32 @@ def test_the_stories_differ() -> None:
         "convicted blue-green": "restored",
         "rollback": "promoted",
     }
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("point", [12, 30, 45])
+def test_a_signal_whose_exception_is_lost_in_a_finalizer_still_undoes_the_rollout(
+    point: int,
+) -> None:
+    class Collected:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)  # bytecode on which the handler runs: what it raises stays in here
+
+    story = STORIES["promoted canary"]()
+    count = itertools.count()
+
+    def collect(name: str) -> None:
+        if next(count) == point:
+            Collected()
+
+    story.fake.env.point = collect
+    former = signal.signal(signal.SIGTERM, interrupts.receive)
+    try:
+        outcome = story.run()
+    finally:
+        signal.signal(signal.SIGTERM, former)
+        interrupts.heed()
+    assert outcome.result == "restored"
+    assert outcome.signalled
+    story.assert_whole()
