@@ -346,6 +346,9 @@ class Rollout(_Part):
     compatibility: Argv = Field(default=(), examples=["python -m app.check"])
     """The command that tests the release that serves against the schema of the one to come, in its
     own code, before that is started; with a database of its own. None when absent."""
+    compatibility: Argv = Field(default=(), examples=["python -m app.check"])
+    """The command that tests the release that serves against the schema of the one to come, in its
+    own code, before that is started; with a database of its own. None when absent."""
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     """What happens without a verdict: `hold` waits for a person, `abort` goes back to stable.
     Nothing is ever promoted without a verdict."""

@@ -11,16 +11,24 @@ from backendctl.migrations.plain_sql import in_transaction
 from backendctl.migrations.revisions import Revision
 from backendctl.platforms.base import OnLine, Platform, Release, Schema, SchemaRange
 from backendctl.rollout.history import serving
+from backendctl.rollout.redact import redact
 from backendctl.rollout.schema import applied
 
 
-def checked(platform: Platform, release: Release, on_line: OnLine) -> Release:
+def checked(
+    platform: Platform,
+    release: Release,
+    on_line: OnLine,
+    *,
+    tests: Sequence[str] = (),
+    deadline: float = 0.0,
+) -> Release:
     """The release with what is now known of its migrations, and when each is to be applied.
 
     Nothing is asked where nothing serves yet, or where the migrations are of no known kind (said
     on `on_line`). Raises BackendctlError `migration.hazard` for one that would keep users waiting,
-    `migration.contract` for one that would break the release that serves, `missing.server` when
-    the database cannot be asked.
+    `migration.contract` for one that would break the release that serves, also by the word of its
+    own `tests` (within `deadline` seconds), and `missing.server` when the database cannot be asked.
     """
     stable = _stable(platform)
     if stable is None or platform.schema is None:
@@ -52,7 +60,10 @@ def checked(platform: Platform, release: Release, on_line: OnLine) -> Release:
     if not isinstance(order, Order):
         raise _refused("migration.contract", order)
     _tell(order, on_line)
-    return _with(release, schema, order)
+    judged = _with(release, schema, order)
+    if tests and order.before:
+        _rehearse(platform, judged, stable, tests, deadline, on_line)
+    return judged
 
 
 def _stable(platform: Platform) -> Release | None:
@@ -85,6 +96,33 @@ def _scripts(
 
 def _today() -> date:
     return datetime.now(UTC).date()
+
+
+def _rehearse(
+    platform: Platform,
+    release: Release,
+    stable: Release,
+    tests: Sequence[str],
+    deadline: float,
+    on_line: OnLine,
+) -> None:
+    assert platform.schema is not None  # noqa: S101 - the caller has looked
+    on_line(f"release {stable.number} is tested with the new schema: {' '.join(tests)}")
+    ended = platform.schema.rehearse(release, stable, tests, deadline, on_line)
+    if ended.result.exit_status == 0:
+        return
+    itself = ended.argv != tuple(tests)
+    said = f"`{' '.join(ended.argv)}` ended with status {ended.result.exit_status}"
+    tail = redact(ended.result.tail, platform.foundation.bindings())
+    raise BackendctlError(
+        "release.migration" if itself else "migration.contract",
+        f"the migrations of release {release.number} fail on an empty copy of the schema"
+        if itself
+        else f"the tests of release {stable.number}, which serves, fail with the new schema",
+        cause="\n".join((said, *(f"| {line}" for line in tail))),
+        state="nothing was started and nothing was migrated; what served goes on serving",
+        next=("change the migration so that the release that serves goes on working",),
+    )
 
 
 def _tell(order: Order, on_line: OnLine) -> None:

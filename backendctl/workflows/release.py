@@ -37,7 +37,14 @@ def make_release(opened: Opened, progress: Progress, note: str = "") -> Release:
     if not release.processes.migrate:
         return release
     with progress.step("Checking its migrations") as say:
-        return checked(platform, release, say)
+        rollout = spec.rollout
+        return checked(
+            platform,
+            release,
+            say,
+            tests=rollout.compatibility,
+            deadline=rollout.migrate_deadline,
+        )
 
 
 def configuration(opened: Opened) -> Configuration:

@@ -34,6 +34,15 @@ engine = "postgresql"
 strategy = "blue-green"
 bake = "1s"
 drain_deadline = "3s"
+compatibility = "{python} check.py"
+"""
+CHECK = """
+import os, psycopg
+with psycopg.connect(os.environ["DATABASE_URL"]) as database:
+    assert database.info.dbname != "app"
+    assert database.execute("SELECT count(*) FROM items").fetchone() == (0,)
+    database.execute("INSERT INTO items (id, note) VALUES (1, 'x')")
+print("the release works with this schema")
 """
 SERVICE = r"""
 import os, signal, threading
@@ -107,6 +116,10 @@ class Shop(Project):
         platform = open_platform(self.folder, load_spec(self.folder), "local")
         return psycopg.connect(platform.foundation.bindings()["DATABASE_URL"])
 
+    def databases(self) -> set[str]:
+        with self.database() as database:
+            return {str(row[0]) for row in database.execute("SELECT datname FROM pg_database")}
+
     def columns(self) -> set[str]:
         with self.database() as database:
             return {
@@ -155,6 +168,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     found = Shop(tmp_path / "shop")
     found.write("backend.toml", SPEC.format(python=sys.executable))
     found.write("service.py", SERVICE)
+    found.write("check.py", CHECK)
     found.write("dbmate", DBMATE.format(python=sys.executable))
     (found.folder / "dbmate").chmod(0o755)
     found.write("db/migrations/1_items.sql", CREATE)
@@ -168,7 +182,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 def test_a_migration_that_cannot_get_its_lock_gives_up_before_users_notice(shop: Shop) -> None:
     url = shop.run("status").data["url"]
     shop.migration("2", "ALTER TABLE items ADD COLUMN colour text")
-    # Somebody reads in a transaction that they do not end.
+    # There are rows, and somebody reads them in a transaction that they do not end.
+    with shop.database() as writer:
+        writer.execute("INSERT INTO items VALUES (1, 'x')")
     with shop.database() as reader, Users(url) as users:
         reader.execute("SELECT * FROM items")
         refused = shop.deploy()
@@ -180,6 +196,7 @@ def test_a_migration_that_cannot_get_its_lock_gives_up_before_users_notice(shop:
     # Once that transaction has ended, the same works; and back again, for it only adds.
     assert shop.deploy().exit == 0
     assert shop.columns() == {"id", "note", "colour"}
+    assert shop.databases() == {"app", "postgres", "template0", "template1"}
     back = shop.run("rollback", "--env", "local")
     assert (back.exit, httpx.get(url).status_code) == (0, 200), back.text
 
@@ -196,6 +213,12 @@ def test_what_older_code_uses_goes_after_the_bake_and_then_nothing_leads_back(sh
     shop.migration("2", "ALTER TABLE items ADD COLUMN a text; ALTER TABLE items DROP COLUMN note")
     refused = shop.deploy()
     assert (refused.exit, refused.code) == (1, "migration.contract"), refused.text
+    # Somebody's word that it only adds is put to the test by the release that serves.
+    shop.migration("2", "-- backendctl: expand: trust me\nALTER TABLE items DROP COLUMN note")
+    refused = shop.deploy()
+    assert (refused.exit, refused.code) == (1, "migration.contract"), refused.text
+    assert 'column "note" of relation "items" does not' in refused.answer["error"]["cause"]
+    assert shop.columns() == {"id", "note"}
     # What only takes away waits until the release that uses it has gone.
     shop.migration("2", "ALTER TABLE items DROP COLUMN note")
     with Users(url) as users:

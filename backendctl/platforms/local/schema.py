@@ -7,12 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from backendctl.errors import BackendctlError
 from backendctl.migrations import plain_sql, render
 from backendctl.migrations.revisions import Revision, Tool
-from backendctl.platforms.base import Invocation, MigrationScript, Release
+from backendctl.platforms.base import Invocation, MigrationScript, OnLine, Rehearsal, Release
 from backendctl.platforms.local import jobs
+from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.postgres import ROLE, Postgres
+from backendctl.platforms.local.rehearsal import empty_copy
 
 _BOOKS: Mapping[Tool, tuple[str, str]] = {
     Tool.ALEMBIC: ("alembic_version", "SELECT version_num FROM alembic_version"),
@@ -42,13 +46,19 @@ _CONNECT_DEADLINE = 3
 _RENDER_DEADLINE = 60.0
 """Seconds."""
 
+_SPARE_CACHE = "15"
+"""The last of a Valkey server's sixteen databases; services use the first."""
+
 InRelease = Callable[[Release, Sequence[str]], Invocation]
 
 
 class LocalSchema:
     """base.Schema. Making one touches nothing."""
 
-    def __init__(self, bindings: Callable[[], Mapping[str, str]], in_release: InRelease) -> None:
+    def __init__(
+        self, layout: Layout, bindings: Callable[[], Mapping[str, str]], in_release: InRelease
+    ) -> None:
+        self._layout = layout
         self._bindings = bindings
         self._in_release = in_release
 
@@ -100,6 +110,36 @@ class LocalSchema:
             for each in revisions
         }
 
+    def rehearse(
+        self,
+        candidate: Release,
+        stable: Release,
+        tests: Sequence[str],
+        deadline: float,
+        on_line: OnLine,
+    ) -> Rehearsal:
+        """See base.Schema. Variables of the cache lead to another of its databases."""
+        schema = candidate.package.schema
+        books = _BOOKS[schema.tool][0] if schema else ""
+        own = self._bindings()
+        port = urlsplit(own["DATABASE_URL"]).port or 0
+        with empty_copy(Postgres(self._layout).administration(port), ROLE, books) as name:
+            instead = {
+                variable: _elsewhere(url, name if variable == "DATABASE_URL" else _SPARE_CACHE)
+                for variable, url in own.items()
+                if variable in ("DATABASE_URL", "REDIS_URL", "CACHE_URL")
+            }
+            steps = [(candidate, candidate.processes.migrate), (stable, tuple(tests))]
+            for release, argv in steps:
+                if not argv:
+                    continue
+                command = self._in_release(release, argv)
+                environment = {**command.environment, **instead, "BACKENDCTL_JOB": "compatibility"}
+                result = jobs.run(command.argv, command.directory, environment, deadline, on_line)
+                if result.exit_status:
+                    break
+            return Rehearsal(argv, result)
+
     def _rendered(
         self, release: Release, tool: Tool, revisions: Sequence[Revision]
     ) -> Mapping[str, Mapping[str, str]]:
@@ -134,6 +174,11 @@ def global_arguments(migrate: Sequence[str]) -> list[str]:
     if not programs or "upgrade" not in migrate:
         return []
     return list(migrate[programs[0] + 1 : migrate.index("upgrade")])
+
+
+def _elsewhere(url: str, database: str) -> str:
+    """The same server, another database."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
 
 
 def _kept(answer: Mapping[str, str] | None) -> dict[str, Any]:
