@@ -380,4 +380,7 @@ def _taken_over(state: State, taken: TakenOver, now: float) -> State:
         return _abort(state, Why("driver-died", taken.reason), now)
     if state.queue:
         return _run(state, state.queue)
+    baking = Phase.BAKE in (state.phase, state.hold.back if state.hold is not None else None)
+    if baking:  # from here on: nobody watched meanwhile, and the clock may have been set
+        state = replace(state, promoted_at=now)
     return state if state.phase is Phase.HOLD else _enter(state, state.phase, now)

@@ -35,13 +35,13 @@ def main() -> int:
     for name, found in in_lanes(names, options.every, options.lanes):
         cells += found
         _print(name, found)
+        for failed in (cell for cell in found if cell.problems):
+            print(json.dumps(asdict(failed), indent=1), flush=True)
     _print("all", cells)
-    failures = [asdict(cell) for cell in cells if cell.problems]
+    failed = sum(bool(cell.problems) for cell in cells)
     write(cells)
     print(f"{time.monotonic() - began:.0f} s with {options.lanes} at a time; {RESULTS}")
-    for failure in failures:
-        print(json.dumps(failure, indent=1))
-    return 1 if failures or not cells else 0
+    return 1 if failed or not cells else 0
 
 
 def _print(name: str, cells: Sequence[Cell]) -> None:
