@@ -114,3 +114,34 @@ def test_a_line_is_plain_json() -> None:
 def test_what_json_cannot_say_is_refused(bad: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         encode({"value": bad}, START)
+
+
+@given(st.lists(RECORD, min_size=1, max_size=5), st.data())
+def test_lines_lost_repeated_or_moved_are_refused_unless_only_the_end_is_gone(
+    many: list[dict[str, object]], data: st.DataObject
+) -> None:
+    lines = written(many).splitlines(keepends=True)
+    picked = data.draw(st.lists(st.integers(0, len(lines) - 1), max_size=len(lines) + 2))
+    left = b"".join(lines[place] for place in picked)
+    if picked == list(range(len(picked))):
+        assert list(decode(left).records) == many[: len(picked)]
+        return
+    with pytest.raises(BackendctlError) as caught:
+        decode(left)
+    assert caught.value.code == "journal.corrupt"
+    first_wrong = next(at for at, place in enumerate(picked) if at != place)
+    assert caught.value.data["line"] == first_wrong + 1
+
+
+@given(st.binary(max_size=200), RECORDS)
+def test_foreign_bytes_are_never_taken_for_a_record(
+    noise: bytes, many: list[dict[str, object]]
+) -> None:
+    whole = written(many)
+    if b"\n" in noise:
+        with pytest.raises(BackendctlError, match=f"line {len(many) + 1}") as caught:
+            decode(whole + noise)
+        assert caught.value.code == "journal.corrupt"
+        return
+    found = decode(whole + noise)
+    assert (list(found.records), found.torn) == (many, len(noise))
