@@ -12,12 +12,12 @@ VERSION and DIGEST are there only so that `up` starts another one when they chan
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
@@ -25,7 +25,7 @@ from backendctl.platforms.base import Platform, Sample, Span, Store
 from backendctl.platforms.counters import spans_between
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.meter import EnvoyMeter
-from backendctl.platforms.local.recorded import edges_ms, open_recorded
+from backendctl.platforms.local.recorded import edges_ms, promises
 from backendctl.platforms.local.store import LocalStore
 from backendctl.rollout.deadman import DeadMan, Orphan, in_flight
 
@@ -182,19 +182,58 @@ def log_line(clock: Clock) -> Say:
     return say
 
 
+class Log:
+    """The Progress of a process at which nobody looks: what a person must know goes to its log."""
+
+    def __init__(self, say: Say) -> None:
+        self.line = say
+
+    def detail(self, text: str) -> None:  # noqa: ARG002 - nobody asks for more
+        return
+
+    def emit(self, event: str, data: Mapping[str, Any]) -> None:  # noqa: ARG002 - for programs
+        return
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Say]:  # noqa: ARG002 - nobody waits for it
+        yield self.detail
+
+
+def restore_recorded(layout: Layout, orphan: Orphan, say: Say) -> bool:
+    """`restore`, with what the last `up` wrote down; whoever `backend.toml` names is told."""
+    from backendctl.platforms.open import open_platform
+    from backendctl.workflows.environment import Opened
+    from backendctl.workflows.notifications import notifying
+    from backendctl.workflows.rollouts import Means
+
+    try:
+        spec = promises(layout)
+        platform = open_platform(layout.project, spec, layout.environment)
+    except BackendctlError as error:
+        say(f"rollout {orphan.rollout} cannot be brought to an end: {error.message}")
+        return False
+    environment = spec.environments[layout.environment]
+    with notifying(Opened(layout.project, spec, environment, platform), Log(say)) as notify:
+        return restore(platform, orphan, say, Means(notify=notify))
+
+
 def main(arguments: list[str]) -> NoReturn:
-    """One life of the process; ends by becoming the next one."""
+    """One life of the process; ends by becoming the next one, or, if it cannot work, by exiting:
+    the supervisor starts it again, ever more rarely."""
     task = Task.parse(arguments)
     layout, clock = Layout.of(task.home), SystemClock()
     say = log_line(clock)
     if task.orphan is not None:
-        done = restore(open_recorded(layout), task.orphan, say)
+        done = restore_recorded(layout, task.orphan, say)
         become(replace(task, orphan=None, failures=0 if done else task.failures + 1))
-    meter = EnvoyMeter(layout, edges_ms(layout))
+    try:
+        meter = EnvoyMeter(layout, edges_ms(layout))
+    except BackendctlError as error:
+        say(f"{error.message} ({error.cause})")
+        sys.exit(1)
     recorder = Recorder(meter.counters, meter.recorded.append, clock, say)
     wait = pause_after(task.failures)
-    orphan = watch(LocalStore(layout), recorder.turn, clock, say, wait)
-    become(replace(task, orphan=orphan))
+    become(replace(task, orphan=watch(LocalStore(layout), recorder.turn, clock, say, wait)))
 
 
 def become(task: Task) -> NoReturn:

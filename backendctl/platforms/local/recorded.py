@@ -1,7 +1,7 @@
 """What the last `up` wrote down for the environment's own process, which reads no `backend.toml`:
 whoever is editing that file at the time must not keep stable from being restored.
 
-Imports little until a platform is asked for: the reader is resident.
+Imports little until all the promises are asked for: the reader is resident.
 """
 
 import json
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from backendctl.errors import BackendctlError
 from backendctl.filesystem import atomic_write, make_folder
-from backendctl.platforms.base import Platform
 from backendctl.platforms.local.layout import Layout
 
 if TYPE_CHECKING:
@@ -34,27 +33,27 @@ def record(layout: Layout, spec: "Spec") -> str:
 
 
 def edges_ms(layout: Layout) -> tuple[float, ...]:
-    """The thresholds at which latencies are told apart. Raises as `open_recorded`."""
-    return tuple(_read(layout)["edges_ms"])
+    """The thresholds at which latencies are told apart. Raises as `promises`."""
+    try:
+        return tuple(map(float, _read(layout)["edges_ms"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(layout, repr(error)) from error
 
 
-def open_recorded(layout: Layout) -> Platform:
-    """The environment as the last `up` knew it.
+def promises(layout: Layout) -> "Spec":
+    """The promises as of the last `up`.
 
     Raises BackendctlError `missing.environment` when nothing (or nothing that this version can
     read) is written down.
     """
     from pydantic import ValidationError
 
-    from backendctl.platforms.local.assemble import open_local
     from backendctl.spec.model import Spec
 
     try:
-        spec = Spec.model_validate(_read(layout)["spec"])
-        environment = spec.environments[layout.environment]
+        return Spec.model_validate(_read(layout)["spec"])
     except (ValidationError, KeyError) as error:
         raise _unreadable(layout, str(error).splitlines()[0]) from error
-    return open_local(layout.project, spec, environment)
 
 
 def _read(layout: Layout) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from backendctl.errors import BackendctlError
 from backendctl.platforms.local import watchdog
 from backendctl.platforms.local.layout import Layout
-from backendctl.platforms.local.recorded import edges_ms, open_recorded
+from backendctl.platforms.local.recorded import edges_ms, promises
 from backendctl.platforms.local.watchdog import Watchdog
 from backendctl.spec.model import Slo
 from tests.fakes.rollouts import spec_with
@@ -39,7 +39,7 @@ def test_it_works_from_what_up_wrote_down_whatever_is_in_the_file_now(layout: La
     Watchdog(layout, spec_with()).prepare()
     (layout.project / "backend.toml").write_text("half a lin")
     assert edges_ms(layout) == (300.0, 1000.0)
-    assert open_recorded(layout).name == "local"
+    assert promises(layout) == spec_with()
     assert layout.recorded.stat().st_mode & 0o777 == 0o600
 
 
@@ -48,8 +48,11 @@ def test_what_cannot_be_read_says_what_to_type(layout: Layout, body: str) -> Non
     layout.recorded.parent.mkdir(parents=True)
     layout.recorded.write_text(body)
     with pytest.raises(BackendctlError) as caught:
-        open_recorded(layout)
+        promises(layout)
     assert caught.value.next == ("backendctl up",)
+    if '"edges_ms"' not in body:
+        with pytest.raises(BackendctlError):
+            edges_ms(layout)
 
 
 def test_while_it_watches_nothing_heavy_is_loaded() -> None:

@@ -1,16 +1,19 @@
 """The environment's watchdog, on a platform in memory."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Sample, Span
+from backendctl.platforms.local.layout import Layout
 from backendctl.rollout.deadman import CONFIRM, Orphan
-from backendctl.rollout.events import Shifted
+from backendctl.rollout.events import Ended, Event, Shifted
 from backendctl.rollout.history import serving
 from backendctl.rollout.lease import LEASE
+from backendctl.rollout.states import Result
 from backendctl.workflows.rollouts import explain_rollout, history, recover
 from backendctl.workflows.watchdog import (
     LONGEST_WAIT,
@@ -21,6 +24,7 @@ from backendctl.workflows.watchdog import (
     log_line,
     pause_after,
     restore,
+    restore_recorded,
     watch,
 )
 from tests.fakes.platform import Fake, Killed, fake_platform
@@ -99,6 +103,22 @@ def test_history_and_explain_say_who_restored_it_and_why(world: World) -> None:
     told = explain_rollout(world.fake.platform, means=means(world.fake))
     assert f"recover: undo by {NAME}" in [line.what for line in told.timeline]
     assert any("restored" in line for line in world.said)
+
+
+def test_those_who_are_told_of_rollouts_are_told_of_its_end(world: World) -> None:
+    world.die_at(10)
+    told: list[Event] = []
+    listening = replace(means(world.fake), notify=told.append)
+    restore(world.fake.platform, world.watch(), world.said.append, listening)
+    assert [event.result for event in told if isinstance(event, Ended)] == [Result.RESTORED]
+
+
+def test_without_what_up_wrote_down_it_says_so_and_tries_again(
+    world: World, tmp_path: Path
+) -> None:
+    world.die_at(10)
+    assert not restore_recorded(Layout(tmp_path, "local"), world.watch(), world.said.append)
+    assert "cannot be brought to an end" in world.said[0]
 
 
 def test_a_rollout_that_was_past_its_bake_is_finished(world: World) -> None:
