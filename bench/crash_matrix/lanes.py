@@ -41,7 +41,10 @@ def play_scenario(name: str, every: int = 1) -> list[Cell]:
     places = ((record, side) for record in itertools.count(1, every) for side in SIDES)
     cells: list[Cell] = []
     while not _over(cells):
-        cells += _in_one_environment(scenario, places)
+        try:
+            cells += _in_one_environment(scenario, places)
+        except Exception:  # of the environment itself; its text crosses processes, it may not
+            cells.append(Cell(name, 0, "", problems=[traceback.format_exc()]))
     return [cell for cell in cells if not cell.beyond or cell.problems]
 
 
