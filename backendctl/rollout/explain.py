@@ -168,7 +168,10 @@ def next_commands(state: State) -> tuple[str, ...]:
         return (f"backendctl logs --release {state.plan.candidate}", "backendctl deploy")
     if state.result is Result.PROMOTED:
         back = served_after(state.plan.served, state.plan.candidate)[:-1]
-        return ("backendctl rollback",) if back else ("backendctl status",)
+        # After a contract migration no earlier release works with the schema.
+        return (
+            ("backendctl rollback",) if back and not state.plan.contract else ("backendctl status",)
+        )
     if state.pause is not None:
         return ("backendctl rollout watch", "backendctl rollout resume", "backendctl rollout abort")
     return ("backendctl rollout watch", "backendctl rollout abort")

@@ -35,6 +35,9 @@ strategy = "blue-green"
 bake = "1s"
 drain_deadline = "3s"
 compatibility = "{python} check.py"
+
+[environments.local]
+variables = {{ SHADE = "old" }}
 """
 CHECK = """
 import os, psycopg
@@ -58,7 +61,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         status, body = 200, b"ready"
-        if self.path != "/readyz":
+        if self.path == "/about":
+            token = os.environ.get("TOKEN", "none")
+            body = " ".join(("code-1", os.environ["SHADE"], token)).encode()
+        elif self.path != "/readyz":
             try:
                 if self.database is None:
                     self.database = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
@@ -107,6 +113,11 @@ class Shop(Project):
 
     def migration(self, version: str, sql: str) -> None:
         self.write(f"db/migrations/{version}_x.sql", f"-- migrate:up\n{sql};\n-- migrate:down\n")
+
+    def change(self, name: str, old: str, new: str) -> None:
+        text = (self.folder / name).read_text()
+        assert text.count(old) == 1
+        self.write(name, text.replace(old, new))
 
     def deploy(self) -> Said:
         return self.run("deploy", "--unjudged", "a trial", "--yes", "--env", "local")
@@ -193,12 +204,20 @@ def test_a_migration_that_cannot_get_its_lock_gives_up_before_users_notice(shop:
     assert users.failed == []
     assert LOCK_TIMEOUT * 0.9 < max(users.waits) < LOCK_TIMEOUT + 3.0  # and a busy machine
     assert shop.columns() == {"id", "note"}
-    # Once that transaction has ended, the same works; and back again, for it only adds.
+    # Once that transaction has ended, the same works, with other code and configuration.
+    shop.change("service.py", "code-1", "code-2")
+    shop.change("backend.toml", '"old"', '"new"')
+    shop.run("secrets", "set", "TOKEN", "--env", "local", stdin="a token")
     assert shop.deploy().exit == 0
+    assert httpx.get(f"{url}/about").text == "code-2 new a token"
     assert shop.columns() == {"id", "note", "colour"}
     assert shop.databases() == {"app", "postgres", "template0", "template1"}
+    # And back again, all of it together, for the migration only adds.
     back = shop.run("rollback", "--env", "local")
-    assert (back.exit, httpx.get(url).status_code) == (0, 200), back.text
+    assert back.exit == 0, back.text
+    assert httpx.get(f"{url}/about").text == "code-1 old none"
+    assert httpx.get(url).text == "(1,)"
+    assert shop.columns() == {"id", "note", "colour"}
 
 
 def test_what_older_code_uses_goes_after_the_bake_and_then_nothing_leads_back(shop: Shop) -> None:
