@@ -36,6 +36,8 @@ _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 _RETRY_ON_SAFE = f"{_RETRY_ON},reset"
 """A request that was cut in the middle is repeated only when repeating is harmless."""
 _SAFE_METHODS = "GET|HEAD"
+ATTEMPTS_HEADER = "x-envoy-attempt-count"
+"""What Envoy itself sets on a request to the service, whatever the client sent."""
 METADATA = "backendctl"
 RELEASE = "release"
 """Our name space in Envoy's metadata, and its key on each process: the release that it is of."""
@@ -295,7 +297,14 @@ def route_table(routes: Routes | None, version: str, *, sticky: bool = False) ->
                 "@type": _ROUTES_TYPE,
                 "name": ROUTES_NAME,
                 "validate_clusters": True,
-                "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": entries}],
+                "virtual_hosts": [
+                    {
+                        "name": "all",
+                        "domains": ["*"],
+                        "include_request_attempt_count": True,
+                        "routes": entries,
+                    }
+                ],
             }
         ],
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backendctl.platforms.endpoints import endpoint
-from backendctl.platforms.local.envoy_config import METADATA, RELEASE, TYPE, Arm
+from backendctl.platforms.local.envoy_config import ATTEMPTS_HEADER, METADATA, RELEASE, TYPE, Arm
 
 SAMPLED_PERCENT = 5
 """Of all requests, failed or not: shows which clients reach which release."""
@@ -88,13 +88,12 @@ def access_log(path: Path, slow_ms: float) -> dict[str, Any]:
                     },
                     {
                         # Answered by another process or release than it was sent to at first.
-                        "extension_filter": {
-                            "name": "envoy.access_loggers.extension_filters.cel",
-                            "typed_config": {
-                                "@type": TYPE + "envoy.extensions.access_loggers.filters.cel.v3"
-                                ".ExpressionFilter",
-                                "expression": "upstream.request_attempt_count > 1",
-                            },
+                        # (An expression over the same number costs 8 % of Envoy's time.)
+                        "header_filter": {
+                            "header": {
+                                "name": ATTEMPTS_HEADER,
+                                "range_match": {"start": 2, "end": 1000},
+                            }
                         }
                     },
                 ]
