@@ -38,10 +38,10 @@ def main() -> int:
         for failed in (cell for cell in found if cell.problems):
             print(json.dumps(asdict(failed), indent=1), flush=True)
     _print("all", cells)
-    failed = sum(bool(cell.problems) for cell in cells)
+    failures = sum(bool(cell.problems) for cell in cells)
     write(cells)
     print(f"{time.monotonic() - began:.0f} s with {options.lanes} at a time; {RESULTS}")
-    return 1 if failed or not cells else 0
+    return 1 if failures or not cells else 0
 
 
 def _print(name: str, cells: Sequence[Cell]) -> None:
