@@ -1,5 +1,6 @@
 """base.Schema on this machine: asks PostgreSQL, and runs a release's own tool for its SQL."""
 
+import ast
 import json
 import re
 import tempfile
@@ -96,7 +97,13 @@ class LocalSchema:
         code = Path(release.package.location)
         sources = {each.name: (code / each.file).read_text(errors="replace") for each in revisions}
         if schema.tool in (Tool.ALEMBIC, Tool.DJANGO):
-            answers = self._rendered(release, schema.tool, revisions)
+            empty = {
+                each.name: {"sql": ""}
+                for each in revisions
+                if schema.tool is Tool.ALEMBIC and does_nothing(sources[each.name])
+            }
+            asked = [each for each in revisions if each.name not in empty]
+            answers = {**empty, **self._rendered(release, schema.tool, asked)}
             return {
                 name: MigrationScript(source, **_kept(answers.get(name)))
                 for name, source in sources.items()
@@ -143,6 +150,8 @@ class LocalSchema:
     def _rendered(
         self, release: Release, tool: Tool, revisions: Sequence[Revision]
     ) -> Mapping[str, Mapping[str, str]]:
+        if not revisions:
+            return {}
         with tempfile.TemporaryDirectory() as folder:
             order, answer = Path(folder) / "order.json", Path(folder) / "answer.json"
             body = {
@@ -179,6 +188,18 @@ def global_arguments(migrate: Sequence[str]) -> list[str]:
 def _elsewhere(url: str, database: str) -> str:
     """The same server, another database."""
     return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+def does_nothing(source: str) -> bool:
+    """Whether an Alembic migration's `upgrade` is empty, as that of a merge of branches is."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "upgrade":
+            return all(
+                isinstance(each, ast.Pass)
+                or (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+                for each in node.body
+            )
+    return False
 
 
 def _kept(answer: Mapping[str, str] | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What of a migration's command is passed on when its SQL is asked for."""
+"""How Alembic is asked for the SQL of a migration, and of which it need not be asked."""
 
 import pytest
 
-from backendctl.platforms.local.schema import global_arguments
+from backendctl.platforms.local.schema import does_nothing, global_arguments
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,11 @@ from backendctl.platforms.local.schema import global_arguments
 )
 def test_alembics_own_options_are_kept(command: str, passed: list[str]) -> None:
     assert global_arguments(command.split()) == passed
+
+
+@pytest.mark.parametrize(
+    ("body", "nothing"), [("pass", True), ('"""Merge."""', True), ("op.drop_table('a')", False)]
+)
+def test_a_merge_of_branches_does_nothing(body: str, nothing: bool) -> None:
+    source = f"down_revision = ('a', 'b')\n\ndef upgrade() -> None:\n    {body}\n"
+    assert does_nothing(source) is nothing
