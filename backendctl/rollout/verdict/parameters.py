@@ -50,7 +50,8 @@ MAX_RATIO = 2.0
 STABLE_MARGIN = 10.0
 """The absolute certificate asks for no less than this multiple of stable's own rate ..."""
 LIMIT_FLOOR = 0.1
-"""... nor than this fraction of the limit ..."""
+"""... nor than this fraction of the limit (under which, after a switch, no release is convicted of
+being worse than its predecessor either: a multiple of almost nothing is not worth a rollback) ..."""
 CERTIFY_BUDGET = 1.0 / 12.0
 """... nor than what a release without any error can show within this part of a step's deadline
 (300 s by default). A project with short deadlines is held to less."""

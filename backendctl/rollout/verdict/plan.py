@@ -277,7 +277,7 @@ def _metrics(
 
 
 def _predecessor_limit(metric: Metric, max_ratio: float) -> float | None:
-    """B = max(max_ratio u, L / 4), u being the upper bound of stable's rate in its history (95 %,
+    """B = max(max_ratio u, L / 10), u being the upper bound of stable's rate in its history (95 %,
     Chernoff: `rate_upper`); None if that is not below L.
 
     For a release no worse than max_ratio times its predecessor, Ville's inequality for the process
@@ -288,7 +288,7 @@ def _predecessor_limit(metric: Metric, max_ratio: float) -> float | None:
     upper = metric.reference_upper
     if upper is None or metric.limit is None:
         return None
-    bound = max(max_ratio * upper, default.BAKE_FLOOR * metric.limit)
+    bound = max(max_ratio * upper, default.LIMIT_FLOOR * metric.limit)
     return bound if bound < metric.limit else None
 
 

@@ -192,7 +192,7 @@ def test_the_bake_compares_with_the_predecessors_record(fake: Fake, kind: Kind) 
     assert plan.bake_verdict is not None
     errors = plan.bake_verdict.metrics[0]
     assert errors.limit == LIMIT
-    assert errors.predecessor_limit == pytest.approx(LIMIT / 4)
+    assert errors.predecessor_limit == pytest.approx(LIMIT / 10)
 
 
 def test_a_record_that_cannot_be_read_is_said(fake: Fake) -> None:
