@@ -5,6 +5,7 @@ A name is shown, journaled and compared, so what looks like an identifier or a s
 """
 
 import re
+from functools import lru_cache
 
 IDENTIFIER = "{id}"
 OTHER = "other"
@@ -22,6 +23,7 @@ _WORD = re.compile(r"(?:[a-z]+(?:[A-Z][a-z]+)*|(?:[A-Z][a-z]+)+|[A-Z]{2,5})\d?\Z
 """`orders`, `orderItems`, `OrderItems`, `FAQ`, `oauth2`, `v12`; no digits but one at the end."""
 
 
+@lru_cache(maxsize=4096)
 def endpoint(method: str, path: str) -> str:
     """`GET /orders/{id}` for GET /orders/17?full=1.
 

@@ -10,6 +10,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,7 @@ def _problem(arm: Arm, outcome: Outcome, by: Any, flags: frozenset[str]) -> str:
     return ", ".join(_FLAGS[flag] for flag in sorted(flags & _FLAGS.keys()))
 
 
+@lru_cache(maxsize=4096)
 def client(address: str, key: bytes) -> str:
     """Eight hexadecimal digits that stand for an address, and mean nothing without the key."""
     if not address:
