@@ -84,6 +84,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "rollout.locked": (Exit.LOCKED, "another run holds the environment"),
     "rollout.fenced": (Exit.LOCKED, "another run has taken over; this one's writes are refused"),
     "journal.corrupt": (Exit.MISSING, "a journal has a gap or a record that was changed"),
+    "journal.differs": (Exit.NO, "a rollout's decisions come out otherwise when replayed"),
     "journal.version": (Exit.MISSING, "a journal was written by an incompatible version"),
     # load test
     "loadtest.slo": (Exit.NO, "the service broke its SLO under load"),

@@ -150,13 +150,28 @@ def history(
     )
 
 
-@command(examples=("backendctl rollout explain", "backendctl rollout explain 0007"))
-def explain(session: Session, rollout: Identifier = None) -> Answer:
+@command(
+    examples=(
+        "backendctl rollout explain",
+        "backendctl rollout explain 0007",
+        "backendctl rollout explain 0007 --replay",
+    )
+)
+def explain(
+    session: Session,
+    rollout: Identifier = None,
+    replay: Annotated[
+        bool,
+        typer.Option("--replay", help="Decide everything anew from its journal, and compare."),
+    ] = False,
+) -> Answer:
     """Say why a rollout was promoted, undone or held."""
     from backendctl.rollout.verdict import to_json
     from backendctl.workflows import rollouts
 
     opened = session.open(changes=False)
+    if replay:
+        return _replayed(opened, rollout)
     found = rollouts.explain_rollout(opened.platform, rollout)
     following = session.completed(found.next)
     lines = [found.headline]
@@ -181,6 +196,30 @@ def explain(session: Session, rollout: Identifier = None) -> Answer:
         "next": list(following),
     }
     return Answer(data=data, text="\n".join(lines))
+
+
+def _replayed(opened: "Opened", rollout: str | None) -> Answer:
+    from backendctl.workflows import rollouts
+
+    found = rollouts.replay_rollout(opened.platform, rollout)
+    said = f"rollout {found.rollout}: {found.records} records were replayed"
+    data = {
+        "environment": opened.environment.name,
+        "rollout": found.rollout,
+        "records": found.records,
+        "differences": list(found.differences),
+    }
+    if not found.differences:
+        return Answer(data=data, text=f"{said}; each decision came out the same")
+    error = BackendctlError(
+        "journal.differs",
+        f"{said}; {len(found.differences)} decisions came out otherwise",
+        cause="\n".join(found.differences),
+        state="nothing was changed",
+        next=("backendctl --version",),
+        data=data,
+    )
+    return Answer(data=data, text="", exit=error.exit, error=error)
 
 
 # --- speaking ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from backendctl.workflows.rollouts.reports import (
     history,
     outcome,
     past_events,
+    replay_rollout,
     status,
     watch,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "post_command",
     "recover",
     "refuse_a_second",
+    "replay_rollout",
     "run_rollback",
     "run_rollout",
     "status",

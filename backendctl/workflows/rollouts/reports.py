@@ -17,7 +17,7 @@ from backendctl.rollout.history import (
     summary,
 )
 from backendctl.rollout.outcome import Outcome, outcome_of
-from backendctl.rollout.records import fold
+from backendctl.rollout.records import check, fold
 from backendctl.rollout.recover import waits_for_person
 from backendctl.rollout.samples import from_record
 from backendctl.rollout.states import State
@@ -132,6 +132,26 @@ def explain_rollout(
     store = platform.store
     samples = from_record(store.samples(name))
     return explain(name, store.records(name), means.judge, samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A rollout's decisions, worked out again from what was observed."""
+
+    rollout: str
+    records: int
+    differences: tuple[str, ...]
+    """Records whose decision comes out otherwise than it was written; empty when none does."""
+
+
+def replay_rollout(
+    platform: Platform, rollout: str | None = None, means: Means | None = None
+) -> Replayed:
+    """Decide everything anew from the journal alone; the newest rollout if none is named."""
+    means = means or Means()
+    name = resolve(platform.store, rollout)
+    records = platform.store.records(name)
+    return Replayed(name, len(records), tuple(check(records, means.judge)))
 
 
 def outcome(platform: Platform, rollout: str | None = None, means: Means | None = None) -> Outcome:

@@ -74,6 +74,21 @@ def test_explain_gives_the_reason_the_numbers_and_what_to_type(desk: Desk) -> No
     assert "next: backendctl logs --release 2" in text
 
 
+def test_explain_replays_a_journal_and_says_whether_each_decision_is_the_same(
+    desk: Desk, fake: Fake
+) -> None:
+    assert "each decision came out the same" in run("explain", "--replay").stdout
+    found = data("explain", "1", "--replay")
+    assert (found["rollout"], found["differences"]) == ("0001", [])
+    assert found["records"] == len(fake.store.records("0001"))
+    journal = fake.store._journals["0002"]
+    place, written = next((n, r) for n, r in enumerate(journal) if "judgement" in r)
+    journal[place] = {**written, "judgement": {**written["judgement"], "decision": "pass"}}
+    done = run("explain", "--replay")
+    assert done.exit_code == 1
+    assert f"record {place + 1} (block)" in done.stderr
+
+
 def test_watch_exits_like_the_deploy_it_watched(desk: Desk) -> None:
     done = run("watch", "--output", "jsonl")
     assert done.exit_code == 1
