@@ -136,7 +136,9 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
     """Take in one block. Blocks of a step come in order of time and do not overlap.
 
     A block that cannot be used (missing counters, counts that went backwards, warm-up, one that
-    spans a shift) changes no evidence and is remembered as such.
+    spans a shift) changes no evidence and is remembered as such. One in which only a metric of the
+    service's own could not be read is remembered too, so that nothing passes by it, but what the
+    gateway counted still convicts: a release that is broken may well break its own metrics.
     Raises ValueError before the first `begin_step`.
     """
     if evidence.step < 0:
@@ -151,7 +153,8 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         block_seconds=max(block.seconds, 0.0),
         distrust=evidence.distrust.after(problem, max(block.seconds, 0.0)),
     )
-    if problem is not None or block.candidate is None:
+    measured = _measured(plan, block, overlaps, problem)
+    if not measured or block.candidate is None:
         return seen
     if block.start < began + plan.warm_up:
         return replace(seen, warming=evidence.warming + 1)
@@ -163,6 +166,8 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         update_track(
             plan, metric, track, step, _as(metric, candidate), _as(metric, stable), block.seconds
         )
+        if metric in measured
+        else track
         for metric, track in zip(plan.metrics, evidence.tracks, strict=True)
     )
     clients, without_worst = _leave_out(plan, evidence, candidate, stable, block.seconds)
@@ -179,10 +184,26 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
             metric.name: evidence.own[metric.name].after(
                 _as(metric, candidate).requests, _as(metric, stable).requests
             )
+            if metric in measured
+            else evidence.own[metric.name]
             for metric in plan.metrics
             if metric.own
         },
     )
+
+
+def _measured(plan: Plan, block: Block, overlaps: bool, problem: str | None) -> tuple[Metric, ...]:
+    """The metrics of which a block with this problem can be used; none if the gateway's cannot."""
+    if problem is None:
+        return plan.metrics
+
+    def usable(metrics: tuple[Metric, ...]) -> bool:
+        return guards.problem_of(replace(plan, metrics=metrics), block, overlaps) is None
+
+    gateways = tuple(metric for metric in plan.metrics if not metric.own)
+    if not usable(gateways):
+        return ()
+    return tuple(metric for metric in plan.metrics if not metric.own or usable((metric,)))
 
 
 def _as(metric: Metric, arm: ArmBlock) -> ArmBlock:

@@ -18,6 +18,7 @@ from backendctl.rollout.verdict import (
     to_json,
     update,
 )
+from backendctl.rollout.verdict.evidence import Totals
 
 CHECKOUT = Own("checkout", 0.02)
 PLAN = unguarded(own=(CHECKOUT,))
@@ -66,6 +67,19 @@ def test_what_was_not_measured_passes_nothing_and_in_the_end_is_invalid(
 ) -> None:
     assert judged(PLAN, *missing).decision is Decision.CONTINUE
     assert judged(PLAN, *missing, blocks=400).decision is Decision.INVALID
+
+
+@pytest.mark.parametrize("counted", [{}, {"checkout": (1, 2)}])
+def test_a_release_that_fails_is_undone_though_its_own_metric_cannot_be_read(
+    counted: dict[str, tuple[int, int]],
+) -> None:
+    evidence = begin_step(PLAN, begin(PLAN), 0, 0.0)
+    failing = ArmBlock(10_000, 5_000, counted=counted)
+    evidence = update(PLAN, evidence, Block(0.0, 10.0, failing, arm(90_000, (900, 5))))
+    found = judge(PLAN, evidence, 10.0)
+    assert found.decision is Decision.FAIL
+    assert found.numbers["unusable_blocks"] == 1
+    assert evidence.own["checkout"] == Totals()
 
 
 def test_one_that_is_not_required_undoes_but_does_not_hold_up() -> None:
