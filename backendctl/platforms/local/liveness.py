@@ -30,11 +30,16 @@ def mark(pid: int | None = None) -> ProcessMark:
 
 def alive(marked: ProcessMark) -> bool | None:
     """True or False for a process of this machine; None if it cannot be seen from here."""
-    if marked.boot != launch.boot():
+    if not of_this_boot(marked):
         return False
     if marked.namespace != _namespace():
         return None
     return launch.identity(marked.pid) == marked.identity
+
+
+def of_this_boot(marked: ProcessMark) -> bool:
+    """Whether the machine has not been started anew since."""
+    return marked.boot == launch.boot()
 
 
 def _namespace() -> str:

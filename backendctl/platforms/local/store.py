@@ -29,7 +29,7 @@ from backendctl.platforms.base import (
     SchemaRange,
 )
 from backendctl.platforms.local.layout import Layout
-from backendctl.platforms.local.liveness import ProcessMark, alive, mark
+from backendctl.platforms.local.liveness import ProcessMark, alive, mark, of_this_boot
 
 LOCK_PATIENCE = 10.0
 """Seconds to wait for another process inside its critical section, which takes milliseconds."""
@@ -252,7 +252,9 @@ class LocalStore:
         return alive(held.process) is not False and self._clock.monotonic() < held.until
 
     def _describe(self, held: _Held, epoch: int) -> Holder:
-        expires = self._clock.now() + held.until - self._clock.monotonic()
+        expires = held.since  # of another boot: its clock says nothing in this one
+        if of_this_boot(held.process):
+            expires = self._clock.now() + held.until - self._clock.monotonic()
         return Holder(held.owner, held.command, held.since, expires, epoch, alive(held.process))
 
     def _locked(self, held: _Held, epoch: int) -> BackendctlError:

@@ -23,9 +23,11 @@ from backendctl.platforms.base import (
     Release,
     SchemaRange,
 )
+from backendctl.platforms.local import launch
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.liveness import ProcessMark, alive, mark
 from backendctl.platforms.local.store import LocalStore
+from backendctl.rollout.deadman import CONFIRM, DeadMan, Orphan
 
 
 class HandClock:
@@ -271,6 +273,22 @@ def test_a_rollout_that_never_began_is_named(store: LocalStore) -> None:
         with pytest.raises(BackendctlError) as caught:
             call()
         assert code_of(caught) == "missing.rollout"
+
+
+def test_after_a_reboot_the_lease_has_run_out_however_long_the_machine_had_been_up(
+    store: LocalStore, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = store.acquire("ana@host", "deploy", lease=15)
+    store.append(grant, "r1", {"phase": "step"})
+    monkeypatch.setattr(launch, "boot", lambda: "the next one")
+    clock.uptime = 60.0
+    holder = store.holder()
+    assert holder is not None
+    assert (holder.alive, holder.expires <= clock.now()) == (False, True)
+    deadman = DeadMan(store, clock)
+    assert deadman.look() is None
+    clock.wait(CONFIRM)
+    assert deadman.look() == Orphan("r1", 1, overdue=False)
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden"])
