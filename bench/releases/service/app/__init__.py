@@ -1,0 +1,1 @@
+"""A shop's catalogue and orders, as a team would write it: nothing here knows of backendctl."""
