@@ -13,7 +13,7 @@ from datetime import date
 from backendctl.migrations.revisions import Effect
 
 _MARKER = re.compile(r"^[ \t]*(?:--|#|//|\*)[ \t]*backendctl:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
-_EFFECT = re.compile(r"(expand|contract)[ \t]*[:,-]?[ \t]*(.*)")
+_EFFECT = re.compile(r"(expand|contract)\b[ \t]*[:,-]?[ \t]*(.*)")
 _ALLOW = re.compile(r"allow[ \t]+([a-z-]+)[ \t]+until[ \t]+(\d{4}-\d\d-\d\d)[ \t]*[:,-]?[ \t]*(.*)")
 
 FORMS = "`expand: REASON`, `contract: REASON` or `allow RULE until YYYY-MM-DD: REASON`"

@@ -131,6 +131,8 @@ def _openings(
 ) -> Iterator[datetime]:
     """Moments at which something opens: a window begins, or a freeze is over."""
     for freeze in freezes:
+        if freeze.last.year == date.max.year:
+            continue  # for good; and there may be no day after it
         after = freeze.last + timedelta(days=1)
         yield datetime.combine(after, time(), ZoneInfo(freeze.zone)).astimezone(UTC)
     for window in windows:
@@ -156,6 +158,6 @@ def _zone(written: str | None) -> str:
     zone = written or "UTC"
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: "Europe" is a folder
         raise CalendarError(f"no such time zone: {zone}") from error
     return zone

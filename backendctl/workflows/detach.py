@@ -82,8 +82,12 @@ def _documents(log: Path, ended: Callable[[], bool]) -> Iterator[dict[str, Any]]
             over = ended()  # asked first: its last lines are then there
             *lines, rest = (rest + file.read()).split(b"\n")
             for line in lines:
-                if line.startswith(b"{"):
-                    yield json.loads(line)
+                try:
+                    document = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(document, dict):
+                    yield document
             if over:
                 return
             time.sleep(POLL)

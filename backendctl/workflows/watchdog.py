@@ -106,6 +106,8 @@ class Recorder:
                 self._keep(spans_between(former, sample))
         except BackendctlError as error:
             self._say(f"traffic is not recorded: {error.message} ({error.cause})")
+        except OSError as error:  # what is only recorded must not keep stable from being restored
+            self._say(f"traffic is not recorded: {error}")
 
 
 def watch(store: Store, record: Work, clock: Clock, say: Say, wait: float) -> Orphan:

@@ -24,6 +24,7 @@ def test_waivers_have_a_day_and_a_reason() -> None:
     "text",
     [
         "backendctl: expend: typo",
+        "backendctl: expanded the table",
         "backendctl: expand",
         "backendctl: expand: ",
         "backendctl: allow locks-table: no day",

@@ -56,8 +56,19 @@ def test_a_freeze_alone_opens_when_its_last_day_is_over_in_its_zone() -> None:
     assert found.opens == at("2026-11-23T23:00")
 
 
+def test_a_freeze_for_good_never_opens() -> None:
+    forever = Freeze.parse("2026-11-20 to 9999-12-31: until further notice")
+    found = closed([OFFICE], [forever], at("2026-11-23T10:00"))
+    assert found is not None
+    assert found.opens is None
+
+
 @pytest.mark.parametrize(
-    "text", ["", "Mon", "Mon-Fri 9-5", "Fun 09:00-10:00", "Mon 25:00-26:00", "09:00-10:00 Nowhere"]
+    "text",
+    [
+        *("", "Mon", "Mon-Fri 9-5", "Fun 09:00-10:00", "Mon 25:00-26:00", "09:00-10:00 Nowhere"),
+        "09:00-10:00 Europe",
+    ],
 )
 def test_what_is_no_window_is_refused(text: str) -> None:
     with pytest.raises(CalendarError):

@@ -348,9 +348,16 @@ def test_a_halted_machine_leaves_a_gap_and_no_long_span(world: World) -> None:
     assert len(kept) == 1
 
 
-def test_a_disk_that_takes_no_record_stops_nothing(world: World) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        BackendctlError("platform.disk-full", "no space left", cause="ENOSPC"),
+        OSError("no space left"),
+    ],
+)
+def test_a_disk_that_takes_no_record_stops_nothing(world: World, error: Exception) -> None:
     def full(_: object) -> None:
-        raise BackendctlError("platform.disk-full", "no space left", cause="ENOSPC")
+        raise error
 
     recorder = Recorder(world.fake.platform.meter.sample, full, world.fake.clock, world.said.append)
     for _ in range(5):
