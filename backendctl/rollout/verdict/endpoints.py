@@ -83,7 +83,11 @@ class Endpoints:
             for place in active
         }
         flat, credit = guards.limit_speed(
-            plan, self.credit, seconds, tuple(gain for place in active for gain in gains[place])
+            plan,
+            self.credit,
+            seconds,
+            tuple(gain for place in active for gain in gains[place]),
+            alone=sum(candidate.values()) <= 1,
         )
         width = len(_NOTHING)
         limited = {

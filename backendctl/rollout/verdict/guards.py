@@ -11,21 +11,23 @@ from backendctl.rollout.verdict.plan import Plan
 from backendctl.rollout.verdict.processes import Logs, kl, log_mean_exp
 
 
-def limit_speed(plan: Plan, credit: float, seconds: float, gains: Logs) -> tuple[Logs, float]:
+def limit_speed(
+    plan: Plan, credit: float, seconds: float, gains: Logs, alone: bool = False
+) -> tuple[Logs, float]:
     """(gains no larger than the speed limit allows, credit left after them).
 
     log E may rise by log(1/alpha) in T seconds. What quiet blocks leave over is saved, up to
-    half of that, so that rare single events count in full and only bursts are slowed down; and no
-    single block, however long, adds more than that half. The cap is fixed before the counts are
-    seen, so a capped process is still a supermartingale.
+    a third of that, so that only bursts are slowed down; and no single block, however long, adds
+    more than that third. One event `alone` in its block is no burst and counts in full. Gains are only
+    ever made smaller, so a limited process is still a supermartingale.
     """
     if plan.speed_limit <= 0.0:
         return gains, 0.0
     nats = -math.log(plan.alpha)
     cap = min(credit + nats * seconds / plan.speed_limit, nats * default.SPEED_CREDIT)
     most = max(gains, default=0.0)
-    if most <= cap:
-        return gains, cap - max(0.0, most)
+    if alone or most <= cap:
+        return gains, max(0.0, cap - max(0.0, most))
     return tuple([min(gain, cap) for gain in gains]), 0.0
 
 

@@ -58,10 +58,6 @@ CERTIFY_BUDGET = 1.0 / 12.0
 FLAWLESS = 3.8
 """Requests x limit that a release without any error needs; see `CERTIFY_BUDGET`."""
 
-BAKE_FLOOR = 0.25
-"""After a switch a release is not convicted of being worse than its predecessor while its rate is
-under this fraction of its limit. (A judgement of ours: no arm serves at the same time then, so what
-the hour of the day does to both would be put down to the release.)"""
 MATERIAL_LATENCY = 0.1
 """Stable's own p99 is taken for at least this part of the SLO's: from 3 ms to 4 ms is no regression
 where 300 ms are promised. (A judgement of ours: the simulation knows no milliseconds.)"""
@@ -144,7 +140,6 @@ STALE_BLOCKS = 3.0
 LEAST_MEASURED = 0.5
 """Share of a step's time that must have been measured for its deadline to be `inconclusive`
 rather than `invalid`."""
-SPEED_CREDIT = 1.0 / 2.0
+SPEED_CREDIT = 1.0 / 3.0
 """Most that one block may add under the speed limit, saved credit included, as a fraction of
-log(1/alpha): as much as one event can tell at a share of 10 %, log(1/0.1). Blocks longer than T/2
-therefore slow a conviction down."""
+log(1/alpha); a single event is exempt. Blocks longer than T/3 slow a conviction down."""

@@ -133,10 +133,10 @@ def update_track(
     # What was added before a burst showed the dispersion was added too eagerly: take it back.
     rescale = track.dispersion.peak / dispersion.peak
     relative, relative_credit = guards.limit_speed(
-        plan, track.relative_credit, seconds, gains.against_stable
+        plan, track.relative_credit, seconds, gains.against_stable, alone=hits <= 1
     )
     absolute, absolute_credit = guards.limit_speed(
-        plan, track.absolute_credit, seconds, gains.against_limit
+        plan, track.absolute_credit, seconds, gains.against_limit, alone=hits <= 1
     )
     # A short outage does not make stable one that breaks the limit, as it convicts no candidate.
     stable_absolute, stable_credit = guards.limit_speed(

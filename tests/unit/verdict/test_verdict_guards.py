@@ -46,9 +46,15 @@ def test_single_rare_errors_pass_the_speed_limit_whole() -> None:
     credit = 0.0
     for _ in range(6):
         _, credit = limit_speed(PLAN, credit, 10.0, (-0.01,))
-    most = math.log(1.0 / 0.1)  # what one error can tell where the candidate has 10 %
-    (out,), _ = limit_speed(PLAN, credit, 10.0, (most,))
-    assert out == most
+    (out,), _ = limit_speed(PLAN, credit, 10.0, (1.5,))
+    assert out == 1.5
+
+
+def test_one_event_alone_in_its_block_is_no_burst_but_uses_up_what_was_saved() -> None:
+    (out,), credit = limit_speed(PLAN, 0.0, 10.0, (3.0,), alone=True)
+    assert (out, credit) == (3.0, 0.0)
+    (out,), _ = limit_speed(PLAN, credit, 10.0, (3.0,))
+    assert out == pytest.approx(NATS / 6.0)
 
 
 def test_an_outage_is_told_by_stables_own_rate() -> None:
