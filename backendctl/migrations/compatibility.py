@@ -5,7 +5,7 @@ that somebody looks at it. The rules for each statement follow from one question
 UPDATE, SELECT or DELETE that worked before it fail after it?
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,11 @@ class New:
     relations: set[str] = field(default_factory=set)
     columns: dict[tuple[str, str], "Column"] = field(default_factory=dict)
     """By table and name, where the table itself is not new."""
+
+    def left_null(self, table: str, names: Iterable[str]) -> bool:
+        """Whether rows that older code writes have NULL in one of these columns."""
+        found = (self.columns.get((table, name)) for name in names)
+        return any(column is not None and not column.filled for column in found)
 
 
 @dataclass(slots=True)
@@ -172,7 +177,7 @@ def _changes(statement: Statement, new: New) -> Iterator[Verdict]:
             for command in _commands(statement):
                 yield _table_change(command, _name(body["relation"]), new)
         case "IndexStmt":
-            if body.get("unique") and _name(body["relation"]) not in new.relations:
+            if body.get("unique") and not _meets_only_null(body, new):
                 yield _contract("forbids duplicates that older code may still write")
         case "DropStmt":
             yield from _drop(body, new)
@@ -213,11 +218,32 @@ def _table_change(command: Mapping[str, Any], table: str, new: New) -> Verdict:
         return _contract(f"takes the default of {name} away, on which older code may still rely")
     if subtype == "AT_AlterColumnType":
         return _breaking(f"changes the type of {name}, which older code reads and writes")
+    if subtype == "AT_AddConstraint" and _spares_null(command["def"]["Constraint"], table, new):
+        return EXPAND
     if subtype in _TABLE_CONTRACT:
         return _contract(_TABLE_CONTRACT[subtype].format(name=name))
     if subtype in _TABLE_NEUTRAL:
         return EXPAND
     return _breaking(f"is not known to leave older code working ({subtype})")
+
+
+def _spares_null(constraint: Mapping[str, Any], table: str, new: New) -> bool:
+    """Whether a foreign key or UNIQUE is over a new column, so that no row of older code, which
+    has NULL there, can break it."""
+    if constraint.get("nulls_not_distinct"):
+        return False
+    columns = {"CONSTR_FOREIGN": "fk_attrs", "CONSTR_UNIQUE": "keys"}.get(constraint["contype"], "")
+    simple = constraint.get("fk_matchtype", "s") == "s"
+    names = [each["String"]["sval"] for each in constraint.get(columns, ())]
+    return simple and new.left_null(table, names)
+
+
+def _meets_only_null(index: Mapping[str, Any], new: New) -> bool:
+    """The same of a unique index; or its whole table is new."""
+    table = _name(index["relation"])
+    names = [each["IndexElem"].get("name", "") for each in index["indexParams"]]
+    distinct = not index.get("nulls_not_distinct")
+    return table in new.relations or (distinct and new.left_null(table, names))
 
 
 def _added(column: Mapping[str, Any]) -> Column:

@@ -6,6 +6,7 @@ by whoever runs the migration.
 """
 
 import json
+import re
 import subprocess
 import sysconfig
 import tempfile
@@ -65,7 +66,13 @@ def find(sql: str, statements: Sequence[Statement], in_transaction: bool) -> lis
     `in_transaction` says that whoever applies it wraps it in a transaction. Raises BackendctlError
     `missing.extra` without squawk.
     """
-    found = [*_squawk(sql, in_transaction), *_own(statements, in_transaction)]
+    programs = [
+        Statement(PROGRAM, {}, line, "a program")
+        for line, text in enumerate(sql.split("\n"), 1)
+        if "CANNOT BE WRITTEN AS SQL" in text  # sqlmigrate's words
+    ]
+    all_ = sorted([*statements, *programs], key=lambda each: each.line)
+    found = [*_squawk(sql, in_transaction), *_own(all_, in_transaction)]
     return sorted(found, key=lambda hazard: (hazard.line, hazard.rule))
 
 
@@ -98,6 +105,9 @@ def _squawk(sql: str, in_transaction: bool) -> list[Hazard]:
 
 _REWRITES = frozenset(("AT_SetLogged", "AT_SetUnLogged", "AT_SetTableSpace", "AT_SetAccessMethod"))
 _CHANGES = frozenset(("UpdateStmt", "DeleteStmt", "MergeStmt"))
+PROGRAM = "Program"
+"""Stands among statements for what a tool runs that is no SQL, such as Django's RunPython."""
+_QUICK = frozenset(("setval", "set_config", "nextval", "coalesce", "max"))
 _BOOKS = ("alembic_version", "django_migrations", "schema_migrations", "flyway_schema_history")
 """Tables in which tools keep their own record: no user waits for them."""
 
@@ -116,17 +126,17 @@ def _own(statements: Sequence[Statement], in_transaction: bool) -> Iterable[Haza
         if not open_:
             continue
         table = _relation(each)
+        if held and _slow(each, created):
+            yield Hazard(
+                "slow-under-lock",
+                each.line,
+                f"it works on rows while the transaction keeps {', '.join(held)} locked: every "
+                "request for that table waits until it is done",
+                "do this in a migration of its own, rows in batches",
+            )
         if not table or table in created or table in _BOOKS:
             continue
-        if each.kind in _CHANGES and held:
-            yield Hazard(
-                "data-change-under-lock",
-                each.line,
-                f"it changes rows while the transaction keeps {', '.join(held)} locked: every "
-                "request for that table waits until all rows are done",
-                "change rows in a migration of its own, in batches",
-            )
-        elif each.kind in ("AlterTableStmt", "DropStmt", "RenameStmt"):
+        if each.kind in ("AlterTableStmt", "DropStmt", "RenameStmt"):
             if held and table not in held:
                 yield Hazard(
                     "several-tables-locked",
@@ -136,6 +146,20 @@ def _own(statements: Sequence[Statement], in_transaction: bool) -> Iterable[Haza
                     "one table for each migration",
                 )
             held.setdefault(table, each.line)
+
+
+def _slow(statement: Statement, created: set[str]) -> bool:
+    """Whether it may take long: it works on the rows of a table that is in use, sleeps, or is a
+    program (of which nothing is known)."""
+    kind, body = statement.kind, statement.body
+    if kind in _CHANGES:
+        return _relation(statement) not in created and _relation(statement) not in _BOOKS
+    if kind == "InsertStmt":
+        return "fromClause" in body.get("selectStmt", {}).get("SelectStmt", {})
+    if kind == "SelectStmt":
+        called = re.findall(r"(\w+)\s*\(", statement.text)
+        return not ("fromClause" not in body and set(called) <= _QUICK)
+    return kind == PROGRAM
 
 
 def _rewrite(statement: Statement) -> Iterable[Hazard]:

@@ -154,6 +154,8 @@ class ReleaseStatus:
 
 MIGRATION = "migrate"
 """The job that changes the schema: it gives up rather than keep users waiting for a lock."""
+LOCK_KEPT = "it was ended: requests of users waited for a lock that it kept"
+"""The last line of a migration that had to be stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +308,14 @@ class Router(Protocol):
         """Wait until no request is in flight to that release; False if some were at the deadline.
 
         The release must have no weight.
+        """
+        ...
+
+    def dismiss(self) -> None:
+        """Tell each user's connection to close with its next answer: the gateway is about to stop.
+
+        Requests in flight and new connections are still served. Nothing happens where no gateway
+        of ours runs.
         """
         ...
 

@@ -7,6 +7,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponent
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import (
+    LOCK_KEPT,
     MIGRATION,
     Condition,
     OnLine,
@@ -174,7 +175,12 @@ class Effects:
         if result.exit_status == 0:
             return Outcome(serial, True)
         said = f"{' '.join(argv)} ended with status {result.exit_status}"
-        if any("lock timeout" in line for line in result.tail):
+        if LOCK_KEPT in result.tail:
+            said += (
+                "; it kept a lock while it did something slow, and was ended so that users need "
+                "not wait: change few tables and no rows in one transaction"
+            )
+        elif any("lock timeout" in line for line in result.tail):
             said += (
                 "; it did not get its lock in time and gave up, so that users need not wait: "
                 "some transaction keeps the table. Deploy again once that has ended"

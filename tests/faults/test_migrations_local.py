@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 
+from backendctl.platforms.base import LOCK_KEPT
 from backendctl.platforms.local.migration_limits import LOCK_TIMEOUT
 from backendctl.platforms.open import open_platform
 from backendctl.spec.load import load_spec
@@ -190,7 +191,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     assert found.processes() == []
 
 
-def test_a_migration_that_cannot_get_its_lock_gives_up_before_users_notice(shop: Shop) -> None:
+def test_a_migration_that_would_keep_users_waiting_gives_up_instead(shop: Shop) -> None:
     url = shop.run("status").data["url"]
     shop.migration("2", "ALTER TABLE items ADD COLUMN colour text")
     # There are rows, and somebody reads them in a transaction that they do not end.
@@ -204,6 +205,17 @@ def test_a_migration_that_cannot_get_its_lock_gives_up_before_users_notice(shop:
     assert users.failed == []
     assert LOCK_TIMEOUT * 0.9 < max(users.waits) < LOCK_TIMEOUT + 3.0  # and a busy machine
     assert shop.columns() == {"id", "note"}
+    # One that has its lock, and keeps it while it is slow, is ended.
+    slow = "-- backendctl: allow slow-under-lock until 2100-01-01: a trial\n"
+    shop.migration("2", f"{slow}ALTER TABLE items ADD COLUMN colour text; SELECT pg_sleep(6)")
+    with Users(url) as users:
+        refused = shop.deploy()
+    assert (refused.exit, refused.code) == (1, "rollout.rolled-back"), refused.text
+    assert LOCK_KEPT in refused.text
+    assert users.failed == []
+    assert max(users.waits) < 5.0
+    assert shop.columns() == {"id", "note"}
+    shop.migration("2", "ALTER TABLE items ADD COLUMN colour text")
     # Once that transaction has ended, the same works, with other code and configuration.
     shop.change("service.py", "code-1", "code-2")
     shop.change("backend.toml", '"old"', '"new"')

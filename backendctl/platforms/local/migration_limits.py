@@ -7,9 +7,13 @@ libpq, but asyncpg and JDBC do not heed it.
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from backendctl.errors import BackendctlError
+from backendctl.platforms.base import LOCK_KEPT, Invocation, JobResult, OnLine
+from backendctl.platforms.local import jobs
 from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.lock_guard import LockGuard
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.postgres import ROLE, Postgres
 
@@ -19,6 +23,9 @@ keeps nobody waiting, as CREATE INDEX CONCURRENTLY does."""
 _AUTOVACUUM_YIELDS = 0.5
 """Seconds after which an autovacuum in the way is cancelled (deadlock_timeout, 1 s by default,
 would come too late)."""
+
+_SLACK = 0.5
+"""Seconds for which the guard leaves it to the migration's own limit to act first."""
 
 _MIGRATOR = f"{ROLE}_migrate"
 _GRACE = 60.0
@@ -38,6 +45,25 @@ class MigrationLimits:
     def __init__(self, layout: Layout, bindings: Callable[[], Mapping[str, str]]) -> None:
         self._layout = layout
         self._bindings = bindings
+
+    def run(self, command: Invocation, deadline: float, on_line: OnLine) -> JobResult:
+        """Run a migration to its end, or to the moment at which it keeps users waiting too long.
+
+        Raises as `put_on`.
+        """
+        environment = self.put_on(command.environment, deadline)
+
+        def job() -> JobResult:
+            return jobs.run(command.argv, command.directory, environment, deadline, on_line)
+
+        if environment.get("DATABASE_URL") == command.environment.get("DATABASE_URL"):
+            return job()  # a database that is not ours to look into
+        with LockGuard(self._administration(), _MIGRATOR, LOCK_TIMEOUT + _SLACK) as guard:
+            result = job()
+        if guard.ended:
+            on_line(LOCK_KEPT)
+            result = replace(result, tail=(*result.tail, LOCK_KEPT))
+        return result
 
     def put_on(self, environment: Mapping[str, str], deadline: float) -> Mapping[str, str]:
         """The same, with a DATABASE_URL that is held to the limits if it is our database's.
@@ -66,18 +92,19 @@ class MigrationLimits:
                 next=("backendctl status", "backendctl logs --server postgres"),
             ) from error
 
+    def _administration(self) -> str:
+        port = Ports(self._layout).assigned(Postgres.name)
+        assert port is not None  # noqa: S101 - its URL names it
+        return Postgres(self._layout).administration(port)
+
     def _login(self, url: str, deadline: float) -> str:
         """`url` with the migrations' own role, which owns what it makes as the service does."""
         import psycopg
         from psycopg import sql
 
-        port = Ports(self._layout).assigned(Postgres.name)
-        assert port is not None  # noqa: S101 - its URL names it
         password = secrets.token_urlsafe(24)
         role = sql.Identifier(_MIGRATOR)
-        with psycopg.connect(
-            Postgres(self._layout).administration(port), connect_timeout=3
-        ) as connection:
+        with psycopg.connect(self._administration(), connect_timeout=3) as connection:
             # Never the password itself: a statement can end up in the server's log.
             hashed = connection.pgconn.encrypt_password(
                 password.encode(), _MIGRATOR.encode(), b"scram-sha-256"

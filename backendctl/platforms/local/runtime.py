@@ -195,10 +195,9 @@ class LocalRuntime:
         """See base.Runtime. `$NAME` is replaced as in the start command; the command finds its
         own name in BACKENDCTL_JOB. Raises BackendctlError as `in_release`."""
         command = self._surroundings.in_release(release, argv, {"BACKENDCTL_JOB": name})
-        environment = command.environment
-        if name == MIGRATION:
-            environment = self._limits.put_on(environment, deadline)
-        return jobs.run(command.argv, command.directory, environment, deadline, on_line)
+        if name != MIGRATION:
+            return jobs.run(command.argv, command.directory, command.environment, deadline, on_line)
+        return self._limits.run(command, deadline, on_line)
 
     def in_release(self, release: Release, argv: Sequence[str]) -> Invocation:
         """See base.Runtime and Surroundings.in_release."""

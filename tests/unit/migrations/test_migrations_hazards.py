@@ -6,6 +6,12 @@ from backendctl.migrations import hazards
 from backendctl.migrations.statements import parse
 
 HAZARDS = (
+    ("BEGIN; ALTER TABLE t ADD COLUMN a int; SELECT pg_sleep(60); COMMIT", "slow-under-lock"),
+    (
+        "BEGIN; ALTER TABLE t ADD COLUMN a int; INSERT INTO u SELECT * FROM t; COMMIT",
+        "slow-under-lock",
+    ),
+    ("BEGIN; ALTER TABLE t ADD COLUMN a int; SELECT max(a) FROM t; COMMIT", "slow-under-lock"),
     (
         "ALTER TABLE t ADD COLUMN a timestamptz DEFAULT clock_timestamp()",
         "adding-field-with-default",
@@ -34,9 +40,14 @@ HAZARDS = (
         "BEGIN; ALTER TABLE t ADD COLUMN a int; ALTER TABLE u ADD COLUMN b int; COMMIT",
         "several-tables-locked",
     ),
-    ("BEGIN; ALTER TABLE t ADD COLUMN a int; UPDATE t SET a = 1; COMMIT", "data-change-under-lock"),
+    ("BEGIN; ALTER TABLE t ADD COLUMN a int; UPDATE t SET a = 1; COMMIT", "slow-under-lock"),
 )
 SAFE = (
+    "BEGIN; ALTER TABLE t ADD COLUMN a int; SELECT setval('s', 1); COMMIT",
+    "BEGIN; ALTER TABLE t ADD COLUMN a int; INSERT INTO u VALUES (1); COMMIT",
+    "BEGIN; CREATE TABLE t (a int); UPDATE t SET a = 1; COMMIT",
+    "BEGIN; UPDATE t SET a = 1; ALTER TABLE t ADD COLUMN b int; COMMIT",
+    "BEGIN;\n-- THIS OPERATION CANNOT BE WRITTEN AS SQL\nCOMMIT;",
     "ALTER TABLE t ADD COLUMN a int",
     "ALTER TABLE t ADD COLUMN a int NOT NULL DEFAULT 0",
     "ALTER TABLE t ADD COLUMN a timestamptz DEFAULT now()",
@@ -69,4 +80,12 @@ def test_a_transaction_that_the_tool_adds_counts() -> None:
     sql = "ALTER TABLE t ADD COLUMN a int;\nUPDATE t SET a = 1;"
     assert hazards.find(sql, parse(sql), False) == []
     (found,) = hazards.find(sql, parse(sql), True)
-    assert (found.rule, found.line) == ("data-change-under-lock", 2)
+    assert (found.rule, found.line) == ("slow-under-lock", 2)
+
+
+def test_a_program_under_a_lock_is_a_hazard() -> None:
+    """What Django's sqlmigrate says of a RunPython beside an AddField."""
+    said = "-- THIS OPERATION CANNOT BE WRITTEN AS SQL"
+    sql = f"BEGIN;\nALTER TABLE t ADD COLUMN a int;\n{said}\nCOMMIT;"
+    (found,) = hazards.find(sql, parse(sql), False)
+    assert (found.rule, found.line) == ("slow-under-lock", 3)
