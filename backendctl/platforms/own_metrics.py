@@ -91,6 +91,7 @@ class OwnMetricsMeter:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # may hold anything: it is not ours to show
                 text=True,
+                errors="replace",
                 process_group=0,
             )
         except (OSError, BackendctlError) as error:
@@ -164,12 +165,14 @@ def ask(prometheus: str, query: str) -> float:
             f"{prometheus.rstrip('/')}/api/v1/query", params={"query": query}, timeout=DEADLINE
         )
         body = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnreadError(f"Prometheus cannot be asked: {type(error).__name__}") from error
-    if body.get("status") != "success":
-        said = str(body.get("error", f"status {answer.status_code}"))[:_SAID]
+    if not isinstance(body, dict) or body.get("status") != "success":
+        told = body.get("error") if isinstance(body, dict) else None
+        said = str(told or f"status {answer.status_code}")[:_SAID]
         raise UnreadError(f"Prometheus refuses the query: {said}")
-    return summed(body["data"])
+    data = body.get("data")
+    return summed(data if isinstance(data, dict) else {})
 
 
 def summed(data: Mapping[str, object]) -> float:

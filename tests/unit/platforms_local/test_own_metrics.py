@@ -136,6 +136,11 @@ def test_a_command_that_fails_leaves_a_reason_and_none_of_its_own_words(tmp_path
     assert "could not be started" in missing[1].uncounted["x"]
 
 
+def test_output_that_is_no_text_is_no_count_and_stops_no_rollout(tmp_path: Path) -> None:
+    arms = read(tmp_path, command(r"import os; os.write(1, b'\xff\xfe\n')"))
+    assert arms[1].uncounted["checkout"].startswith("it printed neither")
+
+
 def test_a_command_that_hangs_is_ended_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,12 +174,15 @@ def prometheus() -> Iterator[str]:
         def do_GET(self) -> None:
             (query,) = parse_qs(urlsplit(self.path).query)["query"]
             word, _, value = query.partition("_")
-            body: dict[str, Any] = {"status": "error", "error": f"parse error: {word}"}
+            body: Any = {"status": "error", "error": f"parse error: {word}"}
+            if word == "odd":
+                body = {"odd_list": [], "odd_null": {"status": "success", "data": None}}[query]
             if word in ("all", "bad"):
                 result = [{"metric": {}, "value": [1.0, value]}]
                 body = {"status": "success", "data": {"resultType": "vector", "result": result}}
             data = json.dumps(body).encode()
-            self.send_response(200 if body["status"] == "success" else 400)
+            refused = isinstance(body, dict) and body["status"] != "success"
+            self.send_response(400 if refused else 200)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -210,3 +218,10 @@ def test_a_query_that_prometheus_refuses_is_missing_with_its_reason(
     assert arms[1].uncounted["orders"] == "Prometheus refuses the query: parse error: sum("
     gone = read(tmp_path, query("http://127.0.0.1:1", "all_9", "bad_1"))
     assert "cannot be asked" in gone[1].uncounted["orders"]
+
+
+@pytest.mark.parametrize("odd", ["odd_list", "odd_null"])
+def test_an_answer_that_is_not_prometheus_own_is_missing(
+    tmp_path: Path, prometheus: str, odd: str
+) -> None:
+    assert "orders" in read(tmp_path, query(prometheus, "all_9", odd))[1].uncounted
