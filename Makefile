@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-from
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout clean environment
+.PHONY: demo test lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout bench-releases clean environment
 
 environment: $(STAMP)
 
@@ -42,6 +42,9 @@ crash-matrix: environment
 
 bench-rollout: environment
 	@$(BIN)/python -m bench.rollout
+
+bench-releases: environment
+	@$(BIN)/python -m bench.releases
 
 bench: environment
 	@$(BIN)/python -m bench
