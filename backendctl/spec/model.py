@@ -346,9 +346,6 @@ class Rollout(_Part):
     compatibility: Argv = Field(default=(), examples=["python -m app.check"])
     """The command that tests the release that serves against the schema of the one to come, in its
     own code, before that is started; with a database of its own. None when absent."""
-    compatibility: Argv = Field(default=(), examples=["python -m app.check"])
-    """The command that tests the release that serves against the schema of the one to come, in its
-    own code, before that is started; with a database of its own. None when absent."""
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     """What happens without a verdict: `hold` waits for a person, `abort` goes back to stable.
     Nothing is ever promoted without a verdict."""
@@ -356,6 +353,9 @@ class Rollout(_Part):
     """How long a held rollout waits for a person before it is undone."""
     max_ratio: float = Field(default=2.0, gt=1, le=100, strict=True, examples=[2.0])
     """From how many times stable's error rate on a release counts as bad."""
+    synthetic: PerSecond = Field(default=0.0, examples=["50/s"])
+    """Reads per second that backendctl itself sends while a release is judged, on `local` only,
+    where nobody else may use the service. `deploy --traffic` says it for one deploy."""
     approvals: tuple[Share, ...] = Field(default=(), examples=[[100]])
     """Percentages of traffic that a release gets only after `backendctl rollout approve`; 100 is
     all of it. The rollout waits at most as long as `hold` says."""

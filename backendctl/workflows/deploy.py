@@ -12,7 +12,7 @@ from backendctl.rollout.history import serving
 from backendctl.rollout.lease import held
 from backendctl.rollout.states import Word
 from backendctl.spec.calendar import Freeze, Window, closed
-from backendctl.spec.model import Spec, Strategy
+from backendctl.spec.model import PlatformName, Spec, Strategy
 from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
@@ -97,9 +97,10 @@ def deploy(
         with held(platform.store, by, "deploy") as lease:
             release = make_release(opened, progress, changes.note)
             progress.line(f"Release {release.number}: code {release.package.code_digest[:12]}")
-            with synthetic_users(opened, changes.synthetic_rps) as traffic:
+            rps = _synthetic(opened, changes)
+            with synthetic_users(opened, rps) as traffic:
                 if traffic is not None:
-                    progress.line(f"{changes.synthetic_rps:g} synthetic requests per second")
+                    progress.line(f"{rps:g} synthetic requests per second")
                     time.sleep(SETTLE)
                 return rollouts.run_rollout(
                     platform,
@@ -113,6 +114,14 @@ def deploy(
                     exempt=exempt,
                     means=means,
                 )
+
+
+def _synthetic(opened: Opened, changes: Changes) -> float | None:
+    """Requests per second to send by ourselves: as asked for, or on `local` by policy."""
+    if changes.synthetic_rps is not None:
+        return changes.synthetic_rps
+    policy = opened.spec.rollout.synthetic
+    return policy if policy and opened.environment.platform is PlatformName.LOCAL else None
 
 
 def rollback(

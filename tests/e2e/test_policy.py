@@ -27,6 +27,7 @@ peak_rps = "20/s"
 strategy = "blue-green"
 bake = "1s"
 approvals = [100]
+synthetic = "60/s"
 freezes = ["2000-01-01 to 2999-12-31: for this test"]
 
 [notifications.team]
@@ -84,11 +85,7 @@ def test_a_frozen_deploy_goes_on_by_itself_waits_for_approval_and_tells_the_team
     assert "--outside-window" in refused.text
 
     # and with a reason it begins, detached, and waits for an approval with no user on it
-    begun = project.run(
-        *("deploy", "--outside-window", "a fix", "--detach"),
-        *("--unjudged", "nobody uses it", "--yes"),
-        **state,
-    )
+    begun = project.run("deploy", "--outside-window", "a fix", "--detach", **state)
     assert (begun.exit, begun.code) == (3, "rollout.detached"), begun.text
     rollout, log = begun.data["rollout"], Path(begun.data["log"])
     assert log.stat().st_mode & 0o777 == 0o600
