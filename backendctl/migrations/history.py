@@ -136,6 +136,8 @@ def _versions(tree: Path, migrate: Sequence[str]) -> list[Path]:
             r'^script_location\s*=\s*"([^"]+)"', _text(tree / "pyproject.toml") or "", re.MULTILINE
         )
         location = found[1] if found else "alembic"
+    if package := re.fullmatch(r"([\w.]+):([\w./-]+)", location):
+        location = f"{package[1].replace('.', '/')}/{package[2]}"
     listed = settings.get("version_locations", "") or f"{location}/versions"
     here = [
         each.replace("%(here)s", ".").replace("%%", "%") for each in re.split(r"[\s,;:]+", listed)

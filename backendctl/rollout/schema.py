@@ -19,23 +19,31 @@ class Present:
     """Why this is not the database's own word."""
 
 
-def present_schema(platform: Platform) -> Present | None:
+def present_schema(platform: Platform, coming: SchemaRange | None = None) -> Present | None:
     """What the database says; where it cannot be asked, what the rollouts' journals say.
 
-    None if no release says which migrations it has: then there is nothing to compare.
+    `coming` is that of a release not yet recorded. None if no release says which migrations it
+    has: then there is nothing to compare.
     """
     releases = platform.store.releases()
     schemas = [each.package.schema for each in releases if each.package.schema]
+    schemas += [coming] if coming else []
     if not schemas:
         return None
+    recorded = _recorded(platform.store, releases)
     tool = schemas[-1].tool
     doubt = "this environment has no database of its own to ask"
     if platform.schema is not None:
         try:
-            return Present(applied(platform.schema.applied(tool), tool, schemas))
+            has = applied(platform.schema.applied(tool), tool, schemas)
         except BackendctlError as error:
             doubt = f"{error.message} ({error.cause})"
-    return Present(_recorded(platform.store, releases), f"{doubt}; by the record of rollouts")
+        else:
+            if has or not recorded:
+                return Present(has)
+            # Moved by a setting of the tool's, which only the tool understands.
+            doubt = f"the database has no record where {tool} keeps it by default"
+    return Present(recorded, f"{doubt}; by the record of rollouts")
 
 
 def applied(said: frozenset[str], tool: Tool, schemas: Sequence[SchemaRange]) -> frozenset[str]:

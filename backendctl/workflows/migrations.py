@@ -12,7 +12,7 @@ from backendctl.migrations.revisions import Revision
 from backendctl.platforms.base import OnLine, Platform, Release, Schema, SchemaRange
 from backendctl.rollout.history import serving
 from backendctl.rollout.redact import redact
-from backendctl.rollout.schema import applied
+from backendctl.rollout.schema import present_schema
 
 
 def checked(
@@ -28,7 +28,7 @@ def checked(
     Nothing is asked where nothing serves yet, or where the migrations are of no known kind (said
     on `on_line`). Raises BackendctlError `migration.hazard` for one that would keep users waiting,
     `migration.contract` for one that would break the release that serves, also by the word of its
-    own `tests` (within `deadline` seconds), and `missing.server` when the database cannot be asked.
+    own `tests` (within `deadline` seconds), and as `Schema.rehearse`.
     """
     stable = _stable(platform)
     if stable is None or platform.schema is None:
@@ -41,7 +41,7 @@ def checked(
             "users waiting, or break the release that serves, is not checked"
         )
         return release
-    pending = _pending(platform, schema)
+    pending = _pending(platform, schema, on_line)
     if not pending:
         return release
     found = assess(_scripts(platform.schema, release, schema, pending), _today())
@@ -71,11 +71,13 @@ def _stable(platform: Platform) -> Release | None:
     return next((r for r in platform.store.releases() if r.number == number), None)
 
 
-def _pending(platform: Platform, schema: SchemaRange) -> tuple[Revision, ...]:
-    assert platform.schema is not None  # noqa: S101 - the caller has looked
-    schemas = [r.package.schema for r in platform.store.releases() if r.package.schema]
-    has = applied(platform.schema.applied(schema.tool), schema.tool, [*schemas, schema])
-    return tuple(each for each in schema.revisions if each.name not in has)
+def _pending(platform: Platform, schema: SchemaRange, on_line: OnLine) -> tuple[Revision, ...]:
+    present = present_schema(platform, schema)
+    if present is None:
+        return ()
+    if present.doubt:
+        on_line(f"which migrations are applied is not the database's own word: {present.doubt}")
+    return tuple(each for each in schema.revisions if each.name not in present.applied)
 
 
 def _scripts(

@@ -28,13 +28,18 @@ raise RuntimeError("a migration must not be imported to be listed")
 """
 
 
-@pytest.mark.parametrize("location", ["%(here)s/db", "db"])
-def test_alembic_revisions_come_in_the_order_of_their_graph(tmp_path: Path, location: str) -> None:
+@pytest.mark.parametrize(
+    ("location", "folder"),
+    [("%(here)s/db", "db"), ("db", "db"), ("shop.data:db", "shop/data/db")],
+)
+def test_alembic_revisions_come_in_the_order_of_their_graph(
+    tmp_path: Path, location: str, folder: str
+) -> None:
     write(tmp_path, "alembic.ini", f"[alembic]\nscript_location = {location}\n")
     parents: dict[str, object] = {"c3": ("b1", "b2"), "a": None, "b2": "a", "b1": "a", "d": "c3"}
     for name, parent in parents.items():
-        write(tmp_path, f"db/versions/{name}_x.py", ALEMBIC.format(name, parent))
-    write(tmp_path, "db/versions/helpers.py", "x = 1")
+        write(tmp_path, f"{folder}/versions/{name}_x.py", ALEMBIC.format(name, parent))
+    write(tmp_path, f"{folder}/versions/helpers.py", "x = 1")
     tool, names = found(tmp_path, "python -m alembic upgrade head")
     assert tool is Tool.ALEMBIC
     assert names == ["a", "b1", "b2", "c3", "d"]

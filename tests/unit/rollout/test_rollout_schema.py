@@ -150,6 +150,14 @@ def test_without_the_database_the_record_decides_and_says_so(fake: Fake, desk: D
     assert "it cannot be asked (refused); by the record" in rolled_back(fake, desk).cause
 
 
+def test_a_record_that_is_not_where_it_is_looked_for_is_no_empty_database(
+    fake: Fake, desk: Desk
+) -> None:
+    two_releases(fake, desk)
+    fake = replace(fake, platform=replace(fake.platform, schema=Database()))
+    assert "no record where alembic keeps it by default" in rolled_back(fake, desk).cause
+
+
 def test_the_record_knows_which_migrations_ran(fake: Fake, desk: Desk) -> None:
     assert present_schema(fake.platform) is None
     two_releases(fake, desk)
