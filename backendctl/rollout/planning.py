@@ -23,6 +23,8 @@ blocks, and under 1 s the gateway's own flush interval shows."""
 FIRST_BAKE = 10.0
 """Seconds a first release must stay healthy at most: there is no stable to compare it with, but
 one that dies after a few seconds should not count as deployed."""
+SERIES = 3
+"""How often the count of the present traffic is begun anew with the gateway's counters."""
 TRAFFIC_WINDOW = 2.0
 """Seconds over which the present traffic is counted."""
 
@@ -59,11 +61,7 @@ def look_at_traffic(platform: Platform, clock: Clock, stable: int | None) -> Bas
     if stable is None:
         return Baseline(0.0, None)
     try:
-        first = platform.meter.sample()
-        began = clock.monotonic()
-        clock.wait(TRAFFIC_WINDOW)
-        last = platform.meter.sample()
-        seconds = clock.monotonic() - began
+        first, last, seconds = _watch_traffic(platform, clock, stable)
         history = tuple(platform.meter.history(clock.now() - LONGEST))
     except BackendctlError as error:
         return Baseline(0.0, None, error.message)
@@ -72,6 +70,25 @@ def look_at_traffic(platform: Platform, clock: Clock, stable: int | None) -> Bas
     seen = max(0, last.arms[stable].requests - first.arms[stable].requests)
     rps = present_rate(history, stable, last.at, seen, seconds)
     return Baseline(rps, last, history=history)
+
+
+def _watch_traffic(platform: Platform, clock: Clock, stable: int) -> tuple[Sample, Sample, float]:
+    """Two samples and the seconds between them, of one series of counters.
+
+    They begin anew for a moment after a rollout, when the gateway forgets the release that ended:
+    less than was counted before is no sign of no traffic.
+    """
+    first = platform.meter.sample()
+    for _ in range(SERIES):
+        began = clock.monotonic()
+        clock.wait(TRAFFIC_WINDOW)
+        last = platform.meter.sample()
+        seconds = clock.monotonic() - began
+        arms = first.arms.get(stable), last.arms.get(stable)
+        if arms[0] is None or arms[1] is None or arms[1].requests >= arms[0].requests:
+            break
+        first = last
+    return first, last, seconds
 
 
 def plan_rollout(

@@ -25,6 +25,7 @@ def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[
     try:
         running = list(platform.runtime.running())
         if running:
+            platform.router.dismiss()
             with progress.step("Stopping releases") as say:
                 _stop(platform.runtime, running, say)
         name = "Stopping the servers" + (" and deleting their data" if purge else "")

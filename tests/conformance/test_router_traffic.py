@@ -202,6 +202,37 @@ def test_requests_are_spread_over_replicas_and_avoid_a_dead_one(gateway: Stand) 
         gateway.clear()
 
 
+def test_connections_are_told_to_close_before_the_gateway_stops_and_what_is_in_flight_ends(
+    tmp_path: Path,
+) -> None:
+    with stand(tmp_path) as serving:
+        serving.up(1)
+        serving.router.apply(Routes({1: 100}))
+        check_dismissal(serving)
+        serving.supervisor.stop("gateway")
+        serving.router.dismiss()  # nobody is left to tell
+
+
+def check_dismissal(serving: Stand) -> None:
+    def ask(connection: http.client.HTTPConnection, path: str) -> None:
+        connection.request("GET", path)
+
+    def answered(connection: http.client.HTTPConnection) -> tuple[int, str | None, bytes]:
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("connection"), answer.read()
+
+    kept, slow = (http.client.HTTPConnection("127.0.0.1", serving.port) for _ in range(2))
+    ask(kept, "/")
+    assert answered(kept) == (200, None, b"r1")
+    ask(slow, "/?stream=10")
+    serving.router.dismiss()
+    ask(kept, "/")
+    assert answered(kept) == (200, "close", b"r1")
+    assert answered(slow) == (200, None, b"part" * 10)  # its head was sent before
+    ask(slow, "/")
+    assert answered(slow) == (200, "close", b"r1")
+
+
 def test_websockets_pass(serving: Stand) -> None:
     with socket.create_connection(("127.0.0.1", serving.port), 5) as connection:
         connection.sendall(

@@ -277,6 +277,9 @@ class FakeRouter:
         self._env.point("drain:after")
         return True
 
+    def dismiss(self) -> None:
+        self._env.point("dismiss:before")
+
     def disconnect(self, number: int) -> None:
         self._env.point("disconnect:before")
         routes = self._env.routes

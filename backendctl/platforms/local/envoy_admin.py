@@ -67,6 +67,10 @@ class EnvoyAdmin:
             found[cluster["name"]] = tuple(_healthy(host["health_status"]) for host in hosts)
         return found
 
+    def close_connections(self) -> None:
+        """From now on each answer to a user says `connection: close`; until Envoy ends."""
+        self._ask("POST", "/healthcheck/fail")
+
     def _texts(self, prefix: str) -> str:
         answer = self.stats(rf"^{prefix}\.version_text$", type="TextReadouts")
         for stat in answer["stats"]:
@@ -82,9 +86,12 @@ class EnvoyAdmin:
             raise GatewayGoneError(f"{path}: {body[:200]!r}") from error
 
     def _get(self, path: str) -> bytes:
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str) -> bytes:
         connection = UnixConnection(self._socket, _TIMEOUT)
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             return connection.getresponse().read()
         except (OSError, http.client.HTTPException) as error:
             raise GatewayGoneError(str(error)) from error

@@ -8,7 +8,7 @@ changes only by rename. A change counts once Envoy itself says that it serves it
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,10 @@ class EnvoyRouter:
                     return False
                 self._clock.wait(_DRAIN_POLL)
         return True
+
+    def dismiss(self) -> None:
+        with suppress(GatewayGoneError):
+            self._admin.close_connections()
 
     def disconnect(self, number: int) -> None:
         with self._locked():
