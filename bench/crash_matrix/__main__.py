@@ -35,11 +35,11 @@ def main() -> int:
     for name, found in in_lanes(names, options.every, options.lanes):
         cells += found
         _print(name, found)
+        write(cells)
         for failed in (cell for cell in found if cell.problems):
             print(json.dumps(asdict(failed), indent=1), flush=True)
     _print("all", cells)
     failures = sum(bool(cell.problems) for cell in cells)
-    write(cells)
     print(f"{time.monotonic() - began:.0f} s with {options.lanes} at a time; {RESULTS}")
     return 1 if failures or not cells else 0
 

@@ -30,7 +30,6 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(200, b"ready")
         Handler.count += 1
         if os.environ.get("BAD") == "yes" and Handler.count % 3 > 0:
-            self.close_connection = True
             return self._answer(500, b"of its own making", own=True)
         if where.path == "/big":
             return self._answer(200, (b"%016d" % Handler.count) * (int(asked["bytes"]) // 16))
