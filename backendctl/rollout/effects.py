@@ -31,7 +31,7 @@ from backendctl.rollout.intents import (
 )
 from backendctl.rollout.machine import UNREADY_GRACE
 from backendctl.rollout.observations import Health, Outcome
-from backendctl.rollout.redact import redact
+from backendctl.rollout.redact import without_secrets
 from backendctl.rollout.smoke import Probe
 from backendctl.rollout.states import RolloutPlan
 
@@ -246,7 +246,7 @@ class Effects:
         return self._redacted(lines)
 
     def _redacted(self, lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-        return redact(lines[-TAIL:], self._platform.foundation.bindings())
+        return without_secrets(self._platform, lines[-TAIL:])
 
     def _retrying(self, go_on: GoOn) -> Retrying:
         return retrying(self._clock, lambda error: error.code in PASSING, go_on)

@@ -16,7 +16,7 @@ from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Condition, OnLine, Platform, Release, Routes, unheard
 from backendctl.rollout.history import Serving
-from backendctl.rollout.redact import redact
+from backendctl.rollout.redact import without_secrets
 from backendctl.rollout.states import HoldKind, Phase, State
 
 CLEAR_DEADLINE = 30.0
@@ -153,7 +153,7 @@ def _run_and_connect(
         raise BackendctlError(
             "release.start" if died else "release.not-ready",
             f"release {release.number} is {status.condition}",
-            cause="\n".join(redact(status.detail.splitlines(), platform.foundation.bindings())),
+            cause="\n".join(without_secrets(platform, status.detail.splitlines())),
             next=(f"backendctl logs --release {release.number}",),
         )
     left = max(1.0, deadline - (clock.monotonic() - began))

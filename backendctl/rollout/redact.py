@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from backendctl.platforms.base import Platform
+
 HIDDEN = "***"
 
 _IN_URL = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)(?=@)")
@@ -11,19 +13,30 @@ _NAMED = re.compile(
     r"(\"?\s*[=:]\s*\"?)(?:bearer\s+)?[^\s\"',;]+"
 )
 _SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|key|url|dsn")
+SHORTEST = 6
 MAX_LINE = 400
 """Characters kept of one line."""
 CLIPPED = " ... "
 
 
-def redact(lines: Iterable[str], bindings: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines without credentials in URLs, values of telling names, or secret bindings."""
-    secrets = sorted(
-        (v for name, v in bindings.items() if _SECRET_NAME.search(name) and len(v) >= 6),
-        key=len,
-        reverse=True,
-    )
-    return tuple(_line(line, secrets) for line in lines)
+def without_secrets(platform: Platform, lines: Iterable[str]) -> tuple[str, ...]:
+    """`redact` with all that the environment knows to be secret: what its servers are reached by,
+    and the present values that people have set."""
+    known = tuple(lines)
+    if not known:
+        return ()
+    values = (platform.secrets.reveal(name) for name in platform.secrets.current())
+    return redact(known, platform.foundation.bindings(), [each for each in values if each])
+
+
+def redact(
+    lines: Iterable[str], bindings: Mapping[str, str], secrets: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """The lines without credentials in URLs, values of telling names, secret bindings or any of
+    `secrets`; a value of less than `SHORTEST` characters could be anything, and stays."""
+    named = (value for name, value in bindings.items() if _SECRET_NAME.search(name))
+    hidden = sorted({v for v in (*named, *secrets) if len(v) >= SHORTEST}, key=len, reverse=True)
+    return tuple(_line(line, hidden) for line in lines)
 
 
 def _line(line: str, secrets: Iterable[str]) -> str:

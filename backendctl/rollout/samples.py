@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from backendctl.platforms.base import FailedRequest, Platform
-from backendctl.rollout.redact import redact
+from backendctl.rollout.redact import without_secrets
 
 MOST_REQUESTS = 5
 LOG_LINES = 10
@@ -31,7 +31,7 @@ def take(platform: Platform, number: int) -> Samples:
     """Look at what the release failed last. Raises what the platform raises."""
     failed = platform.meter.failures(number, _LOOKED_AT)
     lines = list(platform.runtime.logs(number, LOG_LINES))
-    return Samples(varied(failed), redact(lines, platform.foundation.bindings()))
+    return Samples(varied(failed), without_secrets(platform, lines))
 
 
 def varied(failed: Sequence[FailedRequest]) -> tuple[FailedRequest, ...]:

@@ -11,7 +11,7 @@ from backendctl.migrations.plain_sql import in_transaction
 from backendctl.migrations.revisions import Revision
 from backendctl.platforms.base import OnLine, Platform, Release, Schema, SchemaRange
 from backendctl.rollout.history import serving
-from backendctl.rollout.redact import redact
+from backendctl.rollout.redact import without_secrets
 from backendctl.rollout.schema import present_schema
 
 
@@ -115,7 +115,7 @@ def _rehearse(
         return
     itself = ended.argv != tuple(tests)
     said = f"`{' '.join(ended.argv)}` ended with status {ended.result.exit_status}"
-    tail = redact(ended.result.tail, platform.foundation.bindings())
+    tail = without_secrets(platform, ended.result.tail)
     raise BackendctlError(
         "release.migration" if itself else "migration.contract",
         f"the migrations of release {release.number} fail on an empty copy of the schema"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from backendctl.rollout.redact import MAX_LINE, redact
+from backendctl.rollout.redact import MAX_LINE, redact, without_secrets
+from tests.fakes.platform import fake_platform
 
 BINDINGS = {"DATABASE_URL": "postgresql://app:s3cretpw@127.0.0.1:5432/app", "HOST": "127.0.0.1"}
 
@@ -31,3 +32,11 @@ def test_ordinary_lines_are_kept_but_not_without_end() -> None:
     assert len(kept[1]) == MAX_LINE
     assert kept[1].startswith("Traceback")
     assert kept[1].endswith("KeyError: 'id'")
+
+
+def test_a_value_that_somebody_set_is_hidden_whatever_it_is_called() -> None:
+    platform = fake_platform().platform
+    platform.secrets.set("PARTNER", "hunter2-hunter2")
+    platform.secrets.set("MODE", "on")
+    (shown,) = without_secrets(platform, ["signed by hunter2-hunter2, mode on"])
+    assert shown == "signed by ***, mode on"
