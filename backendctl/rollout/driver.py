@@ -247,7 +247,7 @@ class Driver:
     def _keep_samples(self) -> None:
         """Examples for whoever asks why. Nothing depends on them, so nothing waits for them: where
         they cannot be had or kept, `explain` has none to show."""
-        with suppress(BackendctlError):
+        with suppress(BackendctlError, OSError):
             found = to_record(take(self._platform, self.state.plan.candidate))
             self._platform.store.keep_samples(self._lease.grant, self._rollout, found)
 

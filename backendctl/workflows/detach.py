@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from backendctl.errors import ERRORS, BackendctlError
 
 POLL = 0.1
 """Seconds between two looks at what it has written."""
+KEPT = 30 * 86400.0
+"""Seconds for which what it wrote is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,10 @@ def _new_log(label: str) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     folder = Path(state) / "backendctl"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in folder.glob("*.jsonl"):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > KEPT:
+                old.unlink()
     path = folder / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
     path.touch(mode=0o600)
     return path

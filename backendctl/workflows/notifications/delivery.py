@@ -69,11 +69,18 @@ class _Post:
         while (message := self._messages.get()) is not None:
             for target in self._opened.spec.notifications:
                 if message.news in target.on:
-                    problem = self._deliver(target, message)
+                    problem = self._attempt(target, message)
                     if problem:
                         self._progress.line(
                             f"Notification {target.name!r} was not delivered: {problem}"
                         )
+
+    def _attempt(self, target: Notification, message: Message) -> str:
+        """`_deliver`, whatever it raises: the messages after it must not be lost with this one."""
+        try:
+            return self._deliver(target, message)
+        except Exception as error:  # said by its kind: its text may hold the URL
+            return type(error).__name__
 
     def _deliver(self, target: Notification, message: Message) -> str:
         """Post one message; returns what went wrong, "" for nothing."""

@@ -140,6 +140,24 @@ def test_a_receiver_that_is_not_there_costs_the_rollout_nothing(url: str) -> Non
     assert "secret-part" not in line
 
 
+def test_what_nobody_foresaw_is_said_by_its_kind_and_loses_no_later_message(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = opened(Notification(name="team", secret="HOOK"), HOOK=listener.url)
+    reveal, asked = place.platform.secrets.reveal, []
+
+    def once_unreadable(name: str) -> str | None:
+        asked.append(name)
+        if len(asked) == 1:
+            raise PermissionError(13, listener.url)
+        return reveal(name)
+
+    monkeypatch.setattr(place.platform.secrets, "reveal", once_unreadable)
+    (line,) = told(place, UNDONE, WAITS)
+    assert line.endswith("was not delivered: PermissionError")
+    assert [body["text"] for body in listener.bodies] != []
+
+
 def test_a_secret_that_is_not_set_is_said_with_the_command_that_sets_it() -> None:
     (line,) = told(opened(Notification(name="team", secret="HOOK")), UNDONE)
     assert "backendctl secrets set HOOK --env prod" in line
