@@ -12,6 +12,9 @@ PATIENCE = 5 * 3600.0
 """Seconds after which a rollout that has not ended counts as inconclusive (a Flagger whose checks
 keep failing under its threshold would go on for ever)."""
 
+SHARED_HISTORY = 10
+"""Rollouts in a row that follow on the same history: making one takes as long as a rollout."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -53,7 +56,7 @@ def rollout(engine: Engine, trace: Trace, rps: float, seed: int) -> Outcome:
     setting = Setting(
         limits(trace),
         rps,
-        lambda: history(trace, rps, seed + 500_000_000),
+        lambda: history(trace, rps, 500_000_000 + seed // SHARED_HISTORY),
         trace.sticky,
         seed + 900_000_000,
     )

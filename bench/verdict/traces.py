@@ -45,7 +45,7 @@ class Surge:
     metrics: tuple[str, ...] = ("errors", "slo_p95", "stable_p99", "slo_p99")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """The arms' rates, and what comes on top."""
 

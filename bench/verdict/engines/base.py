@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from backendctl.rollout.verdict import ArmBlock, Block, Limits
+from backendctl.rollout.verdict import Block, Limits, Reference
 
 NATIVE = "native"
 """The schedule that the engine's documentation shows."""
@@ -27,8 +27,8 @@ class Setting:
 
     limits: Limits
     rps: float
-    history: Callable[[], ArmBlock]
-    """Stable's counters over the half hour before; made only for engines that look at it."""
+    history: Callable[[], Reference | None]
+    """What stable did in the hours before; made only for engines that look at it."""
     sticky: bool
     """Whether sessions stay with an arm."""
     seed: int

@@ -7,7 +7,6 @@ from backendctl.rollout.verdict import (
     Decision,
     Limits,
     Plan,
-    Reference,
     begin,
     begin_step,
     plan_for,
@@ -54,20 +53,18 @@ class OurRollout:
 
 @dataclass(frozen=True)
 class Ours:
-    """The defaults, and, as in a rollout, what stable's counters say when it begins."""
+    """The defaults, and, as in a rollout, what is on record of stable's last hours."""
 
     schedule: str
     name: str = "backendctl"
 
     def begin(self, setting: Setting) -> OurRollout:
-        before = setting.history()
-        reference = Reference(before.requests, {"errors": before.errors, **before.slow})
         common = self.schedule == COMMON
         plan = plan_for(
             setting.limits,
             steps=(round(100 * COMMON_WEIGHT),) if common else None,
             rps=setting.rps,
-            reference=reference,
+            reference=setting.history(),
             deadline=COMMON_SECONDS if common else default.DEADLINE,
             share_tolerance=0.0 if setting.sticky else default.SHARE_TOLERANCE,
             by_endpoint=(default.ERRORS,),
