@@ -51,7 +51,7 @@ STABLE_MARGIN = 10.0
 """The absolute certificate asks for no less than this multiple of stable's own rate ..."""
 LIMIT_FLOOR = 0.1
 """... nor than this fraction of the limit (under which, after a switch, no release is convicted of
-being worse than its predecessor either: a multiple of next to nothing is no rollback's worth) ..."""
+being worse than its predecessor either: a multiple of next to nothing is not worth it) ..."""
 CERTIFY_BUDGET = 1.0 / 12.0
 """... nor than what a release without any error can show within this part of a step's deadline
 (300 s by default). A project with short deadlines is held to less."""
