@@ -21,7 +21,7 @@ from backendctl.rollout.observations import Observation
 from backendctl.rollout.states import RolloutPlan, State
 from backendctl.rollout.verdict import to_json
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a change of machine or verdict would fold an older journal to another state."""
 
 Record = Mapping[str, Any]
