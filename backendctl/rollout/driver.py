@@ -210,7 +210,7 @@ class Driver:
     def _measured(self, window: "_Window", now: float) -> Measured:
         sample, problem = self._sample()
         plan = self.state.plan
-        thresholds = self.state.verdict.thresholds if self.state.verdict else {}
+        verdict = self.state.verdict
         block, missing = block_between(
             window.sample,
             sample,
@@ -218,7 +218,8 @@ class Driver:
             end=now,
             candidate=plan.candidate,
             stable=plan.stable,
-            thresholds=thresholds,
+            thresholds=verdict.thresholds if verdict else {},
+            uncompared=verdict.uncompared if verdict else (),
         )
         self._window = _Window(window.key, now, now + plan.block, sample, problem)
         return Measured(block, window.problem or problem or missing)

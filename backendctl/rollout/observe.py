@@ -1,6 +1,6 @@
 """From cumulative counters to blocks: pure, and aware that counters start anew."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from backendctl.platforms.base import ArmSample, Breakdown, Latencies, Sample
 from backendctl.platforms.counters import began_anew
@@ -20,17 +20,18 @@ def block_between(
     candidate: int,
     stable: int | None,
     thresholds: Mapping[str, float],
+    uncompared: Collection[str] = (),
 ) -> tuple[Block, str]:
     """What each arm did between two samples, and why an arm is missing ("" if none is).
 
-    `thresholds` are seconds by metric name. An arm is missing, never zero, when a sample is, when
-    the arm is not in both, or when any of its counters fell: it began anew in between, and what
-    it had counted by then is lost.
+    `thresholds` are seconds by metric name; stable is not asked for the metrics `uncompared`. An
+    arm is missing, never zero, when a sample is, when the arm is not in both, or when any of its
+    counters fell: it began anew in between, and what it had counted by then is lost.
     """
     problems = []
     arms: list[ArmBlock | None] = []
-    for name, number in (("the candidate", candidate), ("stable", stable)):
-        arm, problem = _arm(before, after, number, thresholds)
+    for name, number, spared in (("the candidate", candidate, ()), ("stable", stable, uncompared)):
+        arm, problem = _arm(before, after, number, thresholds, spared)
         arms.append(arm)
         if problem:
             problems.append(f"{name}: {problem}")
@@ -47,7 +48,11 @@ def _breakdown(sample: Sample | None, number: int | None) -> Breakdown | None:
 
 
 def _arm(
-    before: Sample | None, after: Sample | None, number: int | None, thresholds: Mapping[str, float]
+    before: Sample | None,
+    after: Sample | None,
+    number: int | None,
+    thresholds: Mapping[str, float],
+    spared: Collection[str],
 ) -> tuple[ArmBlock | None, str]:
     if number is None:
         return None, ""
@@ -66,7 +71,7 @@ def _arm(
     slow = {name: min(new.slow[name] - old.slow[name], requests) for name in thresholds}
     counted = own_counts(first.counted, last.counted)
     block = ArmBlock(requests, errors, slow, counted=counted)
-    return with_breakdown(block, first.breakdown, last.breakdown), _uncounted(last, counted)
+    return with_breakdown(block, first.breakdown, last.breakdown), _uncounted(last, counted, spared)
 
 
 def own_counts(
@@ -82,11 +87,17 @@ def own_counts(
     return found
 
 
-def _uncounted(arm: ArmSample, counted: Mapping[str, tuple[int, int]]) -> str:
-    """Why the service's own metrics are missing, where some are."""
+def _uncounted(
+    arm: ArmSample, counted: Mapping[str, tuple[int, int]], spared: Collection[str]
+) -> str:
+    """Why the service's own metrics are missing, where some are that are asked for."""
     reasons = {name: "its counts began anew" for name in arm.counted if name not in counted}
     reasons |= arm.uncounted
-    return "; ".join(f"{name} could not be read: {why}" for name, why in sorted(reasons.items()))
+    return "; ".join(
+        f"{name} could not be read: {why}"
+        for name, why in sorted(reasons.items())
+        if name not in spared
+    )
 
 
 def _counts(arm: ArmSample, thresholds: Mapping[str, float]) -> ArmBlock:

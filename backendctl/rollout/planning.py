@@ -165,7 +165,7 @@ def _verdict(spec: Spec, baseline: Baseline, stable: int | None, past: Past | No
         # Sessions, not requests, are spread by weight then.
         share_tolerance=0.0 if rollout.sticky != "none" else SHARE_TOLERANCE,
         by_endpoint=told_apart(baseline.arm(stable)),
-        own=_own(spec),
+        own=_own(spec, baseline.arm(stable)),
     )
 
 
@@ -185,8 +185,13 @@ def _bake_verdict(spec: Spec, bake: float, past: Past | None) -> VerdictPlan:
     )
 
 
-def _own(spec: Spec) -> tuple[Own, ...]:
-    return tuple(Own(each.name, each.limit, each.required) for each in spec.metrics)
+def _own(spec: Spec, stable: ArmSample | None = None) -> tuple[Own, ...]:
+    """A metric that stable cannot be asked for is most often new: what counts it comes with the
+    candidate, and only its limit can be the measure."""
+    return tuple(
+        Own(each.name, each.limit, each.required, stable is None or each.name in stable.counted)
+        for each in spec.metrics
+    )
 
 
 def _limits(spec: Spec, own: float | None) -> Limits:
@@ -200,7 +205,11 @@ def expected(plan: RolloutPlan, baseline: Baseline) -> Forecast | None:
     if judged is None or plan.stable is None:
         return None
     made = forecast(judged, baseline.rps)
-    if not plan.reference:
-        return made
-    said = f"what release {plan.stable} does is taken from {plan.reference}"
-    return replace(made, advice=(*made.advice, said))
+    said = [
+        f"{metric.name} is judged by its limit alone: release {plan.stable} does not count it"
+        for metric in judged.metrics
+        if not metric.compared
+    ]
+    if plan.reference:
+        said.append(f"what release {plan.stable} does is taken from {plan.reference}")
+    return replace(made, advice=(*made.advice, *said))

@@ -207,8 +207,10 @@ def _measured(plan: Plan, block: Block, overlaps: bool, problem: str | None) -> 
 
 
 def _as(metric: Metric, arm: ArmBlock) -> ArmBlock:
-    """The arm as a metric counts it; an arm that is not there has done nothing."""
-    return arm.of(metric.name) if metric.own and metric.name in arm.counted else arm
+    """The arm as a metric counts it; one that is not asked for it has done nothing."""
+    if not metric.own:
+        return arm
+    return arm.of(metric.name) if metric.name in arm.counted else ArmBlock(0, 0)
 
 
 def _leave_out(

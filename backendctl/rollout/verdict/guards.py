@@ -3,11 +3,12 @@ evidence. Each is pure and small; what each costs is in `parameters`' source and
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.blocks import ArmBlock, Block
-from backendctl.rollout.verdict.plan import Plan
+from backendctl.rollout.verdict.plan import Metric, Plan
 from backendctl.rollout.verdict.processes import Logs, kl, log_mean_exp
 
 
@@ -18,8 +19,8 @@ def limit_speed(
 
     log E may rise by log(1/alpha) in T seconds. What quiet blocks leave over is saved, up to
     a third of that, so that only bursts are slowed down; and no single block, however long, adds
-    more than that third. One event `alone` in its block is no burst and counts in full. Gains are only
-    ever made smaller, so a limited process is still a supermartingale.
+    more than that third. One event `alone` in its block is no burst and counts in full. Gains are
+    only ever made smaller, so a limited process is still a supermartingale.
     """
     if plan.speed_limit <= 0.0:
         return gains, 0.0
@@ -84,17 +85,17 @@ def problem_of(plan: Plan, block: Block, overlaps: bool) -> str | None:
         return "the candidate's counters are missing"
     if plan.has_stable and block.stable is None:
         return "stable's counters are missing"
-    return _bad_counts(plan, "the candidate", block.candidate) or (
-        _bad_counts(plan, "stable", block.stable)
-        if plan.has_stable and block.stable is not None
-        else None
-    )
+    problem = _bad_counts(plan.metrics, "the candidate", block.candidate)
+    if problem is None and plan.has_stable and block.stable is not None:
+        asked = [metric for metric in plan.metrics if metric.compared]
+        problem = _bad_counts(asked, "stable", block.stable)
+    return problem
 
 
-def _bad_counts(plan: Plan, name: str, arm: ArmBlock) -> str | None:
+def _bad_counts(metrics: Iterable[Metric], name: str, arm: ArmBlock) -> str | None:
     if arm.requests < 0 or arm.errors < 0:
         return f"a counter of {name} went backwards"
-    for metric in plan.metrics:
+    for metric in metrics:
         if metric.own:
             if (problem := _bad_own_counts(metric.name, name, arm)) is not None:
                 return problem

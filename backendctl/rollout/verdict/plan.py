@@ -36,6 +36,8 @@ class Own:
     """Fraction of operations that may be bad."""
     required: bool = True
     """Whether a pass needs its certificate."""
+    compared: bool = True
+    """Whether stable counts it too; if not, its limit alone is the measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Metric:
     """How bursty stable's events were; 1 is independent."""
     own: bool = False
     """Whether the service counts it itself, with operations of its own in place of requests."""
+    compared: bool = True
+    """Whether stable is asked for it; only one of the service's own may be new in the candidate."""
     by_endpoint: bool = False
     """Whether its events are told apart by endpoint, and endpoints judged by themselves too."""
 
@@ -122,6 +126,12 @@ class Plan:
     def thresholds(self) -> Mapping[str, float]:
         """Metric name -> seconds, for those that count slow requests."""
         return {m.name: m.threshold_s for m in self.metrics if m.threshold_s is not None}
+
+    @property
+    def uncompared(self) -> tuple[str, ...]:
+        """Metrics of the service's own that stable is not asked for."""
+        asked = self.has_stable
+        return tuple(m.name for m in self.metrics if m.own and not (asked and m.compared))
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -240,8 +250,9 @@ def _metrics(
         watched.append((default.STABLE_P99, max(limits.stable_p99_s, material), None))
     watched += [(each.name, None, each.limit) for each in own]
     weights = {**weights, **{each.name: default.OWN_WEIGHT for each in own}}
+    alone = {each.name for each in own if not each.compared}
     shares = {
-        name: (weights[name][0] if has_stable else 0.0, weights[name][1])
+        name: (weights[name][0] if has_stable and name not in alone else 0.0, weights[name][1])
         for name, _, _ in watched
         if name in weights
     }
@@ -264,6 +275,7 @@ def _metrics(
             dispersion=reference.dispersion.get(name, 1.0) if reference else 1.0,
             by_endpoint=has_stable and name in by_endpoint,
             own=name in counted,
+            compared=name not in alone,
         )
         for name, threshold, limit in watched
         if name in shares

@@ -68,7 +68,7 @@ def _arms(
         f"{count(requests)} {'operations' if reading.metric.own else 'requests'} "
         f"({rate(hits, requests)})"
     )
-    if plan.has_stable:
+    if plan.has_stable and reading.metric.compared:
         text += (
             f", stable {count(stable_hits)} of {count(stable_requests)} "
             f"({rate(stable_hits, stable_requests)})"

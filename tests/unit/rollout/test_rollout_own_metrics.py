@@ -25,6 +25,8 @@ class Counting:
         self._meter = meter
         self._bad = bad
         self.broken: set[int] = set()
+        self.unknown: set[int] = set()
+        """Releases whose code came before the metric."""
 
     def sample(self) -> Sample:
         found: Sample = self._meter.sample()
@@ -33,6 +35,8 @@ class Counting:
             done = arm.requests // 10
             counted = {"checkout": (done, int(done * self._bad.get(number, 0.0)))}
             arms[number] = replace(arm, counted=counted)
+            if number in self.unknown:
+                arms[number] = replace(arm, uncounted={"checkout": "count could not be started"})
             if number in self.broken:
                 arms[number] = replace(arm, uncounted={"checkout": "count ended with status 3"})
         return Sample(found.at, arms)
@@ -72,6 +76,18 @@ def test_a_metric_that_cannot_be_read_promotes_nothing_and_says_why() -> None:
     found = desk.deploy()
     assert found.result in ("held", "restored")
     assert "checkout could not be read: count ended with status 3" in found.reason
+
+
+def test_a_metric_that_stable_does_not_count_yet_is_judged_in_the_candidate_alone() -> None:
+    desk, counting = desk_with()
+    counting.unknown.add(1)
+    assert desk.deploy().result == "promoted"
+    desk, counting = desk_with(r2=0.3)
+    counting.unknown.add(1)
+    found = desk.deploy()
+    assert found.result == "restored"
+    assert "checkout" in found.reason
+    assert check(desk.fake.store.records(found.rollout), shipped()) == []
 
 
 @pytest.mark.parametrize(

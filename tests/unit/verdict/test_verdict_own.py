@@ -88,6 +88,16 @@ def test_one_that_is_not_required_undoes_but_does_not_hold_up() -> None:
     assert judged(plan, (100, 30), (900, 5)).decision is Decision.FAIL
 
 
+def test_one_that_only_the_candidate_counts_is_judged_by_its_limit_alone() -> None:
+    plan = unguarded(own=(Own("checkout", 0.02, compared=False),))
+    assert judged(plan, (1000, 1), None, blocks=5).decision is Decision.PASS
+    assert judged(plan, None, None).decision is Decision.CONTINUE
+    found = judged(plan, (100, 30), None)
+    assert found.decision is Decision.FAIL
+    assert found.reason.startswith("candidate did badly by checkout in 30 of 100 operations (30 %)")
+    assert found.numbers["metrics"]["checkout"]["evidence_relative"] == 0.0
+
+
 def test_without_stable_its_limit_alone_is_the_measure() -> None:
     plan = unguarded(steps=(100,), has_stable=False, own=(CHECKOUT,))
     assert judged(plan, (100, 30), None).decision is Decision.FAIL
