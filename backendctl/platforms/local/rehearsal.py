@@ -80,14 +80,17 @@ def _run(administration: str, program: str, options: Sequence[str], into: str = 
         "LC_ALL": "C",
     }
     target = (f"--dbname={into}",) if into else ()
-    done = subprocess.run(
-        [str(postgres_binary(program)), "--no-password", *target, *options],
-        env=where,
-        capture_output=True,
-        text=True,
-        timeout=_DEADLINE,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(postgres_binary(program)), "--no-password", *target, *options],
+            env=where,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:  # somebody keeps a table in ACCESS EXCLUSIVE mode
+        raise _failed(f"{program} did not end within {_DEADLINE:g} s") from error
     if done.returncode:
         raise _failed(done.stderr)
 
