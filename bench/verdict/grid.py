@@ -26,10 +26,10 @@ SEEDS_A_CELL, SEEDS_A_TRACE = 10_000, 100_000
 # Runs of a cell, so that the whole takes ten minutes on two cores: most where a target of 1 or 2 %
 # hangs on a narrow interval (0 of 400 has an upper bound of 1 %), few where a rollout is long.
 OUR_RUNS = {
-    "carrying": {1.0: 200, 10.0: 1000, 100.0: 1000, 1000.0: 1000},
-    "independent": {1.0: 100, 10.0: 300, 100.0: 400, 1000.0: 400},
-    "disturbed": {1.0: 30, 10.0: 100, 100.0: 200, 1000.0: 200},
-    "bad": {1.0: 40, 10.0: 100, 100.0: 150, 1000.0: 150},
+    "carrying": {1.0: 150, 10.0: 600, 100.0: 1000, 1000.0: 1000},
+    "independent": {1.0: 100, 10.0: 200, 100.0: 400, 1000.0: 400},
+    "disturbed": {1.0: 30, 10.0: 80, 100.0: 150, 1000.0: 150},
+    "bad": {1.0: 30, 10.0: 80, 100.0: 100, 1000.0: 100},
 }
 CARRYING = ("independent 0.5 %", "errors 2x")
 OUR_COMMON_RUNS = 20
