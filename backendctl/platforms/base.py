@@ -4,7 +4,7 @@ Everything above it (rollouts, load tests, workflows) knows an environment only 
 types. Each platform implements all of them, and one conformance suite runs on every platform.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -609,6 +609,10 @@ class Foundation(Protocol):
 
     def logs(self, server: str, lines: int) -> Sequence[str]:
         """A server's last lines of output, oldest first; none if it never ran."""
+        ...
+
+    def variables(self) -> Collection[str]:
+        """Names of the `bindings`; known before the environment was ever up."""
         ...
 
     def bindings(self) -> Mapping[str, str]:

@@ -23,7 +23,7 @@ def check_name(opened: Opened, name: str) -> None:
             "beginning with a letter",
             state="nothing was changed",
         )
-    taken = RESERVED | opened.platform.foundation.bindings().keys()
+    taken = RESERVED | set(opened.platform.foundation.variables())
     if name in taken:
         raise BackendctlError(
             "usage",

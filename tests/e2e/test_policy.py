@@ -74,9 +74,10 @@ def test_a_frozen_deploy_goes_on_by_itself_waits_for_approval_and_tells_the_team
     url, news = heard
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
 
-    # given a release that serves, and a secret for the team's webhook
-    assert project.run("up").exit == 0
+    # given a secret for the team's webhook, set before anything was ever up, and a release
     assert project.run("secrets", "set", "HOOK", stdin=url).exit == 0
+    assert project.run("up").exit == 0
+    news.clear()
 
     # when somebody deploys in a freeze, it is refused with the way to do it anyway
     refused = project.run("deploy")

@@ -8,7 +8,7 @@ Faults: `point` is called with a name before and after each effect and each jour
 raise whatever the test wants to happen there (`Killed` stands for kill -9).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -426,6 +426,9 @@ class FakeFoundation:
 
     def logs(self, server: str, lines: int) -> Sequence[str]:
         return ()
+
+    def variables(self) -> Collection[str]:
+        return self.bindings().keys()
 
     def bindings(self) -> Mapping[str, str]:
         return {"DATABASE_URL": "postgresql://app:hunter2secret@127.0.0.1/app", "PORT": "8000"}

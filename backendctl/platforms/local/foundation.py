@@ -13,7 +13,7 @@ The variables a process of the service finds (only those of servers that were as
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from backendctl.errors import BackendctlError
@@ -130,6 +130,9 @@ class LocalFoundation:
 
     def logs(self, server: str, lines: int) -> Sequence[str]:
         return last_lines(self._layout.log(server), lines)
+
+    def variables(self) -> Collection[str]:
+        return {name for server in self._servers for name in server.variables}
 
     def bindings(self) -> Mapping[str, str]:
         ports = Ports(self._layout)

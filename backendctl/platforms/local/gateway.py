@@ -89,6 +89,7 @@ class Gateway:
     """The gateway of an environment, as one of its servers."""
 
     name = GATEWAY
+    variables: tuple[str, ...] = ()
 
     def __init__(self, layout: Layout, slow_ms: float = DEFAULT_SLOW_MS) -> None:
         """`slow_ms`: requests that took so long are told apart, not only counted."""

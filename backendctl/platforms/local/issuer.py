@@ -34,6 +34,7 @@ class Issuer:
     """The issuer of an environment."""
 
     name = ISSUER
+    variables: tuple[str, ...] = ("AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL")
 
     def __init__(self, layout: Layout, audience: str) -> None:
         self._layout = layout

@@ -36,6 +36,7 @@ class Postgres:
     """The database server of an environment."""
 
     name = "postgres"
+    variables: tuple[str, ...] = ("DATABASE_URL",)
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

@@ -274,8 +274,7 @@ class EnvoyRouter:
                 lock.acquire(timeout=_LOCK_PATIENCE)
             except Timeout:
                 raise self._refused(
-                    f"another process has kept {self._files.lock} locked for "
-                    f"{_LOCK_PATIENCE:g} s",
+                    f"another process has kept {self._files.lock} locked for {_LOCK_PATIENCE:g} s",
                     "it was stopped (Ctrl-Z, a debugger) in the middle of a change",
                     "this process changed nothing",
                     f"fuser {self._files.lock}",

@@ -29,6 +29,11 @@ class Server(Protocol):
         """Where it listens, for a person; no secret."""
         ...
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the `bindings`."""
+        ...
+
     def bindings(self, port: int) -> Mapping[str, str]:
         """The variables by which a process of the service reaches it. Secret."""
         ...

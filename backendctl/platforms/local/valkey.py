@@ -22,6 +22,7 @@ class Valkey:
     """The cache server of an environment. What is in it may vanish at any time."""
 
     name = "valkey"
+    variables: tuple[str, ...] = ("REDIS_URL", "CACHE_URL")
 
     def __init__(self, layout: Layout) -> None:
         self._folder = layout.cache

@@ -21,7 +21,7 @@ def opened(stored: dict[str, str]) -> Opened:
         return "v1"
 
     platform = SimpleNamespace(
-        foundation=SimpleNamespace(bindings=lambda: {"DATABASE_URL": "postgresql://"}),
+        foundation=SimpleNamespace(variables=lambda: {"DATABASE_URL"}),
         secrets=SimpleNamespace(set=keep),
     )
     return cast(Opened, SimpleNamespace(platform=platform))
