@@ -357,16 +357,17 @@ def _command(state: State, command: Command, now: float) -> State:
 
 
 def _promote(state: State, now: float) -> State:
-    """A person wants the candidate without a verdict; it still has to be ready and to bake."""
+    """A person wants the candidate without a verdict; it still has to be ready and to bake, and to
+    be approved where the plan says so: that is somebody else's word."""
     fresh = replace(state, evidence=None, judged_stage=-1)
     hold = state.hold
     if hold is not None and hold.kind is HoldKind.STUCK and not state.connected:
         return _note(state, "promote was refused: the candidate is not connected")
-    if hold is not None:
-        back = Phase.BAKE if hold.back is Phase.BAKE else Phase.PROMOTE
-        return _enter(replace(fresh, why=None), back, now)
-    if state.phase is Phase.STEP:
-        return _enter(fresh, Phase.PROMOTE, now)
+    if hold is not None and hold.back is Phase.BAKE:
+        return _enter(replace(fresh, why=None), Phase.BAKE, now)
+    if hold is not None or state.phase is Phase.STEP:
+        why = state.why if hold is None else None
+        return _proceed(replace(fresh, hold=None, why=why), Phase.PROMOTE, now)
     return fresh  # before the steps: heeded after VERIFY; in BAKE: heeded by its clock
 
 

@@ -251,7 +251,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.seen_ready
             assert self.state.connected
             asked = [each for each in self.plan.approvals if share >= each]
-            assert not asked or self.approved >= max(asked) or self.state.override is not None
+            assert not asked or self.approved >= max(asked)
 
     def check_stable_may_stop(self) -> None:
         """Invariant 2: stable is warm until the candidate has baked at 100 %."""
@@ -439,6 +439,19 @@ def test_an_approval_is_awaited_before_the_share_it_guards_and_only_approve_give
     assert "approval" in resumed.notes[-1]
     state = ready(observe(state, Command("approve", "bob", "looked at the preview")), Phase.STEP)
     assert state.candidate_share == 10
+
+
+def test_who_skips_the_judgement_does_not_skip_the_approval() -> None:
+    plan = replace(plan_of(Kind.CANARY), approvals=(100,))
+    state = ready(machine.begin(plan, 1000.0)[0], Phase.STEP)
+    state = observe(state, Command("promote", "ann", "a hotfix"))
+    for _ in range(2):
+        assert state.hold is not None
+        assert (state.hold.kind, state.hold.back) == (HoldKind.APPROVAL, Phase.PROMOTE)
+        assert state.candidate_share < 100
+        state = observe(state, Command("promote", "ann", "now", 1))
+    state = ready(observe(state, Command("approve", "bob", "agreed", 2)), Phase.BAKE)
+    assert state.candidate_share == 100
 
 
 def test_a_resumed_pause_still_waits_for_the_approval_of_what_comes_next() -> None:
