@@ -93,16 +93,7 @@ class Disconnect:
 
 
 Intent = (
-    Inspect
-    | Migrate
-    | Contract
-    | EnsureReady
-    | Connect
-    | Apply
-    | Smoke
-    | Drain
-    | Stop
-    | Disconnect
+    Inspect | Migrate | Contract | EnsureReady | Connect | Apply | Smoke | Drain | Stop | Disconnect
 )
 
 
