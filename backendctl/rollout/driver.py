@@ -69,6 +69,7 @@ class Driver:
         self._zero = clock.now() - clock.monotonic()
         self._state: State | None = None
         self._signalled = False
+        self._owes_samples = False
         self._bug: Exception | None = None
         self._window: _Window | None = None
 
@@ -220,6 +221,7 @@ class Driver:
             stable=plan.stable,
             thresholds=verdict.thresholds if verdict else {},
             uncompared=verdict.uncompared if verdict else (),
+            optional=verdict.optional if verdict else (),
         )
         self._window = _Window(window.key, now, now + plan.block, sample, problem)
         return Measured(block, window.problem or problem or missing)
@@ -242,6 +244,10 @@ class Driver:
         self._append(record_of(transition))
         self._state = after
         if (after.why, after.hold) != (before.why, before.hold):
+            self._owes_samples = True
+        # Not before users are back on stable: looking through logs takes a while.
+        if self._owes_samples and (after.hold is not None or after.candidate_share == 0):
+            self._owes_samples = False
             self._keep_samples()
         self._tell(transition)
 

@@ -21,16 +21,21 @@ def block_between(
     stable: int | None,
     thresholds: Mapping[str, float],
     uncompared: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> tuple[Block, str]:
     """What each arm did between two samples, and why an arm is missing ("" if none is).
 
-    `thresholds` are seconds by metric name; stable is not asked for the metrics `uncompared`. An
+    `thresholds` are seconds by metric name; stable is not asked for the metrics `uncompared`, and
+    of those that are `optional` nobody need hear that they are missing. An
     arm is missing, never zero, when a sample is, when the arm is not in both, or when any of its
     counters fell: it began anew in between, and what it had counted by then is lost.
     """
     problems = []
     arms: list[ArmBlock | None] = []
-    for name, number, spared in (("the candidate", candidate, ()), ("stable", stable, uncompared)):
+    for name, number, spared in (
+        ("the candidate", candidate, {*optional}),
+        ("stable", stable, {*optional, *uncompared}),
+    ):
         arm, problem = _arm(before, after, number, thresholds, spared)
         arms.append(arm)
         if problem:

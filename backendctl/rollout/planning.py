@@ -12,7 +12,11 @@ from backendctl.rollout.states import Kind, RolloutPlan
 from backendctl.rollout.traffic_history import LONGEST, Past, past_of, present_rate
 from backendctl.rollout.verdict import Forecast, Limits, Own, forecast, plan_for
 from backendctl.rollout.verdict import Plan as VerdictPlan
-from backendctl.rollout.verdict.parameters import SHARE_TOLERANCE
+from backendctl.rollout.verdict.parameters import (
+    FAIL_WEIGHTS,
+    SHARE_TOLERANCE,
+    STICKY_FAIL_WEIGHTS,
+)
 from backendctl.spec.model import OnInconclusive, Spec
 
 BLOCKS_PER_STEP = 6
@@ -152,7 +156,7 @@ def _bake(spec: Spec, kind: Kind) -> float:
 
 
 def _verdict(spec: Spec, baseline: Baseline, stable: int | None, past: Past | None) -> VerdictPlan:
-    rollout = spec.rollout
+    rollout, sticky = spec.rollout, spec.rollout.sticky != "none"
     limits = _limits(spec, past.own_p99 if past is not None else None)
     return plan_for(
         limits,
@@ -163,7 +167,8 @@ def _verdict(spec: Spec, baseline: Baseline, stable: int | None, past: Past | No
         step_time=rollout.step_time,
         deadline=max(rollout.deadline, rollout.warm_up + rollout.step_time),
         # Sessions, not requests, are spread by weight then.
-        share_tolerance=0.0 if rollout.sticky != "none" else SHARE_TOLERANCE,
+        share_tolerance=0.0 if sticky else SHARE_TOLERANCE,
+        weights=STICKY_FAIL_WEIGHTS if sticky else FAIL_WEIGHTS,
         by_endpoint=told_apart(baseline.arm(stable)),
         own=_own(spec, baseline.arm(stable)),
     )

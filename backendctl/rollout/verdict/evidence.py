@@ -153,7 +153,8 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
         block_seconds=max(block.seconds, 0.0),
         distrust=evidence.distrust.after(problem, max(block.seconds, 0.0)),
     )
-    measured = _measured(plan, block, overlaps, problem)
+    whole = problem is None and not evidence.own
+    measured = plan.metrics if whole else _measured(plan, block, overlaps)
     if not measured or block.candidate is None:
         return seen
     if block.start < began + plan.warm_up:
@@ -192,18 +193,15 @@ def update(plan: Plan, evidence: Evidence, block: Block) -> Evidence:
     )
 
 
-def _measured(plan: Plan, block: Block, overlaps: bool, problem: str | None) -> tuple[Metric, ...]:
-    """The metrics of which a block with this problem can be used; none if the gateway's cannot."""
-    if problem is None:
-        return plan.metrics
+def _measured(plan: Plan, block: Block, overlaps: bool) -> tuple[Metric, ...]:
+    """The metrics of which a block can be used; none if the gateway's cannot."""
 
-    def usable(metrics: tuple[Metric, ...]) -> bool:
-        return guards.problem_of(replace(plan, metrics=metrics), block, overlaps) is None
+    def usable(*metrics: Metric) -> bool:
+        return guards.problem_with(metrics, plan, block, overlaps) is None
 
-    gateways = tuple(metric for metric in plan.metrics if not metric.own)
-    if not usable(gateways):
+    if not usable(*(metric for metric in plan.metrics if not metric.own)):
         return ()
-    return tuple(metric for metric in plan.metrics if not metric.own or usable((metric,)))
+    return tuple(metric for metric in plan.metrics if not metric.own or usable(metric))
 
 
 def _as(metric: Metric, arm: ArmBlock) -> ArmBlock:

@@ -78,16 +78,24 @@ class Distrust:
 
 
 def problem_of(plan: Plan, block: Block, overlaps: bool) -> str | None:
-    """Why a block cannot be used; None if it can."""
+    """Why a block cannot be used whole; None if it can. A metric that no pass needs may be missing:
+    nobody waits for it."""
+    needed = tuple(metric for metric in plan.metrics if metric.certified or not metric.own)
+    return problem_with(needed, plan, block, overlaps)
+
+
+def problem_with(metrics: Iterable[Metric], plan: Plan, block: Block, overlaps: bool) -> str | None:
+    """Why a block says nothing of these metrics; None if it does."""
+    metrics = tuple(metrics)
     if overlaps or not block.seconds > 0.0:
         return "its times overlap those of the block before it"
     if block.candidate is None:
         return "the candidate's counters are missing"
     if plan.has_stable and block.stable is None:
         return "stable's counters are missing"
-    problem = _bad_counts(plan.metrics, "the candidate", block.candidate)
+    problem = _bad_counts(metrics, "the candidate", block.candidate)
     if problem is None and plan.has_stable and block.stable is not None:
-        asked = [metric for metric in plan.metrics if metric.compared]
+        asked = [metric for metric in metrics if metric.compared]
         problem = _bad_counts(asked, "stable", block.stable)
     return problem
 

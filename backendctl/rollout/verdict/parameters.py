@@ -41,6 +41,15 @@ CERTIFY_MULTIPLES = (0.0, 0.1, 0.25, 0.5, 0.7)
 HIGHEST_RATE = 0.95
 """Grid points of the absolute test are kept below this rate of events."""
 
+STICKY_FAIL_WEIGHTS: Mapping[str, tuple[float, float]] = {
+    ERRORS: (0.40, 0.10),
+    SLO_P99: (0.0, 0.05),
+    SLO_P95: (0.0, 0.05),
+}
+"""The same where sessions stay with a release. A handful of heavy users is then on one arm by
+chance and their slow requests with them, which no comparison of the arms can tell from a slow
+release; only the limits judge latency. Of errors the worst client is left out."""
+
 STEP_SHARES: Mapping[int, tuple[float, ...]] = {1: (1.0,), 2: (0.7, 0.3), 3: (0.6, 0.25, 0.15)}
 """Number of steps -> shares of the fail evidence that start anew with each step, so that a
 regression which appears late is not outweighed by the good evidence before it."""

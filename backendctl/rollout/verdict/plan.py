@@ -134,6 +134,11 @@ class Plan:
         return tuple(m.name for m in self.metrics if m.own and not (asked and m.compared))
 
     @property
+    def optional(self) -> tuple[str, ...]:
+        """Metrics of the service's own that no pass needs."""
+        return tuple(m.name for m in self.metrics if m.own and not m.certified)
+
+    @property
     def shares(self) -> tuple[float, ...]:
         """Shares of the fail evidence that start with each step; they sum to 1."""
         count = len(self.steps)

@@ -107,3 +107,9 @@ def test_without_stable_its_limit_alone_is_the_measure() -> None:
 def test_a_plan_with_it_survives_json_and_can_be_forecast() -> None:
     assert from_json(Plan, to_json(PLAN)) == PLAN
     assert [step.slowest for step in forecast(PLAN, 100.0).steps] == ["errors"]
+
+
+def test_one_that_is_not_required_and_cannot_be_read_holds_nothing_up() -> None:
+    plan = unguarded(own=(Own("checkout", 0.02, required=False),))
+    assert judged(plan, None, (900, 0), blocks=5).decision is Decision.PASS
+    assert judged(PLAN, None, (900, 0), blocks=5).decision is not Decision.PASS
