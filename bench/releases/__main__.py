@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,10 +24,10 @@ from bench.releases.catalogue import RELEASES
 from bench.releases.trial import Trial, play
 
 RESULTS = Path(__file__).parents[1] / "results" / "releases.json"
-RATE = 100.0
+RATE = 50.0
 HEAD = (
     f"{'release':<18}{'truth':<7}{'result':<12}{'exit':>4}{'s':>6}{'candidate':>10}{'lost':>6}"
-    f"{'slow':>6}{'load':>6}  reason"
+    f"{'partner':>8}{'slow':>6}{'load':>6}  reason"
 )
 WIDTH = 160
 
@@ -43,26 +44,41 @@ def main() -> int:
     releases = [each for each in RELEASES if options.only is None or each.name in options.only]
     folder = options.folder or Path(tempfile.mkdtemp(prefix="releases-"))
     folder.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     began = time.monotonic()
     print(HEAD, flush=True)
+    trials: list[Trial] = []
+
+    def on_trial(trial: Trial) -> None:
+        trials.append(trial)
+        _print(trial)
+        _keep(trials, options.rate, time.monotonic() - began)
+
     try:
-        trials = play(options.backendctl.absolute(), folder, releases, options.rate, _print)
+        play(options.backendctl.absolute(), folder, releases, options.rate, on_trial)
     finally:
         if options.folder is None:
             shutil.rmtree(folder)
-    body = result(trials, options.rate, time.monotonic() - began)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(body, indent=1) + "\n")
+    body = _keep(trials, options.rate, time.monotonic() - began)
     print(json.dumps(body["summary"]))
     return 1 if body["summary"]["wrong"] else 0
+
+
+def _keep(trials: Sequence[Trial], rate: float, seconds: float) -> dict[str, Any]:
+    """After each release: what was found out is not lost when the rest is given up."""
+    body = result(trials, rate, seconds)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(body, indent=1) + "\n")
+    return body
 
 
 def _print(trial: Trial) -> None:
     seen = trial.impact
     print(
         f"{trial.release:<18}{'good' if trial.good else 'bad':<7}{trial.result:<12}"
-        f"{trial.exit:>4}{trial.seconds:>6.0f}{seen.candidate:>10,}{seen.lost:>6}{seen.slow:>6}"
-        f"{trial.load:>6}  {'WRONG: ' if trial.wrong else ''}{trial.reason[:WIDTH]}",
+        f"{trial.exit:>4}{trial.seconds:>6.0f}{seen.candidate:>10,}{seen.lost:>6}"
+        f"{seen.partner_candidate:>8}{seen.slow:>6}"
+        f"{trial.load:>6}  {'WRONG: ' if trial.wrong else ''}{trial.reason.splitlines()[0][:WIDTH]}",
         flush=True,
     )
     for each in trial.trouble:

@@ -113,7 +113,7 @@ BAD = (
     Change(
         "under-load",
         False,
-        "an order holds a lock for 60 ms and gives up after 100 ms: fails as traffic grows",
+        "an order holds a lock for 250 ms and gives up after 100 ms: fails as traffic grows",
         (
             Edit(
                 STORE,
@@ -127,7 +127,7 @@ BAD = (
                 """    if not stock.acquire(timeout=0.1):
         raise TimeoutError("the stock is being counted")
     try:
-        time.sleep(0.06)  # the count
+        time.sleep(0.25)  # the count
         return _place(number, quantity)
     finally:
         stock.release()
@@ -142,7 +142,7 @@ def _place(number: int, quantity: int) -> dict[str, Any]:
     Change(
         "slow-tail",
         False,
-        "4 % of the requests for an item or a list take 5 s longer",
+        "4 % of the requests for an item or a list take 10 s longer",
         (
             Edit(STORE, STORE_IMPORTS, "import random\nimport time\n" + STORE_IMPORTS),
             Edit(
@@ -150,28 +150,28 @@ def _place(number: int, quantity: int) -> dict[str, Any]:
                 ITEM,
                 ITEM.replace(
                     "    with pool",
-                    "    if random.random() < 0.04:\n        time.sleep(5)\n    with pool",
+                    "    if random.random() < 0.04:\n        time.sleep(10)\n    with pool",
                 ),
             ),
             Edit(
                 STORE,
                 "def items(after: int, limit: int) -> list[dict[str, Any]]:\n",
                 "def items(after: int, limit: int) -> list[dict[str, Any]]:\n"
-                "    if random.random() < 0.04:\n        time.sleep(5)\n",
+                "    if random.random() < 0.04:\n        time.sleep(10)\n",
             ),
         ),
     ),
     Change(
         "memory-leak",
         False,
-        "each item asked for leaves 600 kB behind, until the process is killed at 250 MB",
+        "each item asked for leaves 2 MB behind, until the process is killed at 250 MB",
         (
             Edit(STORE, "def alive", "seen: list[bytearray] = []\n\n\ndef alive"),
             Edit(
                 STORE,
                 ITEM,
                 ITEM.replace(
-                    "    with pool", "    seen.append(bytearray(b'x') * 600_000)\n    with pool"
+                    "    with pool", "    seen.append(bytearray(b'x') * 2_000_000)\n    with pool"
                 ),
             ),
         ),
@@ -232,10 +232,10 @@ def _place(number: int, quantity: int) -> dict[str, Any]:
     Change(
         "slow-start",
         False,
-        "takes 60 s to start; a release has 20 s",
+        "takes 120 s to start; a release has 40 s",
         (
             Edit(MAIN, "from typing import Any\n", "import time\nfrom typing import Any\n"),
-            Edit(MAIN, "    store.pool.open()\n", "    time.sleep(60)\n    store.pool.open()\n"),
+            Edit(MAIN, "    store.pool.open()\n", "    time.sleep(120)\n    store.pool.open()\n"),
         ),
     ),
     Change(

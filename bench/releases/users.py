@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.releases.http import Answer, BrokenError, Client
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until a user gives up."""
 ITEMS = 2000
 MIX = {"list": 40.0, "item": 36.0, "order": 15.0, "order status": 5.5, "delivery": 3.5}
