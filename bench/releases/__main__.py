@@ -73,12 +73,12 @@ def _keep(trials: Sequence[Trial], rate: float, seconds: float) -> dict[str, Any
 
 
 def _print(trial: Trial) -> None:
-    seen = trial.impact
+    seen, reason = trial.impact, trial.reason.splitlines()[0]
     print(
         f"{trial.release:<18}{'good' if trial.good else 'bad':<7}{trial.result:<12}"
         f"{trial.exit:>4}{trial.seconds:>6.0f}{seen.candidate:>10,}{seen.lost:>6}"
         f"{seen.partner_candidate:>8}{seen.slow:>6}"
-        f"{trial.load:>6}  {'WRONG: ' if trial.wrong else ''}{trial.reason.splitlines()[0][:WIDTH]}",
+        f"{trial.load:>6}  {'WRONG: ' if trial.wrong else ''}{reason[:WIDTH]}",
         flush=True,
     )
     for each in trial.trouble:
