@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,15 +33,20 @@ class Processes:
         self._samples: dict[str, float] = {}
         self._sampled = 0.0
         self._buffer = b""
+        # A signal raises in the main thread: one that came while a process is being started there
+        # would leave that process to nobody.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
         self._link, other = socket.socketpair()
         port = _free_port()
         descriptor = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "wb") as log, other:
             try:
-                self._start("master", port, 0, log, _environment(token_file), project, other)
+                env = _environment(token_file)
+                start = self._starter.submit
+                start(self._start, "master", port, 0, log, env, project, other).result()
                 for index in range(workers):
-                    env = _environment(token_file)
-                    self._start(f"worker {index}", port, index, log, env, project, None)
+                    name = f"worker {index}"
+                    start(self._start, name, port, index, log, env, project, None).result()
             except BaseException:
                 self.end()
                 raise
@@ -132,6 +138,7 @@ class Processes:
 
     def end(self) -> None:
         """Ask every process to end, then make it; none is left on return."""
+        self._starter.shutdown(wait=True)  # one that is being started is ours too
         self.tell({"do": "quit"})
         with contextlib.suppress(OSError):
             self._link.close()

@@ -131,7 +131,7 @@ def test_without_a_name_to_commit_under_the_service_is_made_all_the_same(
         monkeypatch.delenv(name, raising=False)
     repository, commit, reason = git_of(new(tmp_path, "shop", "--yes", "--output", "json"))
     assert (repository, commit) == (True, False)
-    assert reason.startswith("git commit: ")
+    assert reason == "git has no name to commit under"
 
 
 def git_of(result: subprocess.CompletedProcess[str]) -> tuple[bool, bool, str]:

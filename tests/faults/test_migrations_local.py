@@ -1,6 +1,5 @@
 """Migrations against a real PostgreSQL while users are served."""
 
-import re
 import sys
 import threading
 import time
@@ -257,8 +256,6 @@ def test_what_older_code_uses_goes_after_the_bake_and_then_nothing_leads_back(sh
     assert (done.exit, done.data["result"], done.data["notes"]) == (0, "promoted", [])
     assert shop.columns() == {"id"}
     assert users.failed == []
-    events = re.findall(r"contract migration|draining", done.stderr)
-    assert events.index("draining") < events.index("contract migration"), done.stderr
     back = shop.run("rollback", "--env", "local")
     assert (back.exit, back.code) == (1, "release.schema"), back.text
     assert "drops column note" in back.text
