@@ -121,6 +121,8 @@ def _own(statements: Sequence[Statement], in_transaction: bool) -> Iterable[Haza
             open_ = each.body["kind"] == "TRANS_STMT_BEGIN" or in_transaction
             held.clear()
         yield from _rewrite(each)
+        if each.kind in ("UpdateStmt", "DeleteStmt") and "whereClause" not in each.body:
+            yield from _every_row(each, created)
         if each.kind == "CreateStmt":
             created.add(_relation(each))
         if not open_:
@@ -146,6 +148,19 @@ def _own(statements: Sequence[Statement], in_transaction: bool) -> Iterable[Haza
                     "one table for each migration",
                 )
             held.setdefault(table, each.line)
+
+
+def _every_row(statement: Statement, created: set[str]) -> Iterable[Hazard]:
+    table = _relation(statement)
+    if table not in created and table not in _BOOKS:
+        yield Hazard(
+            "changes-every-row",
+            statement.line,
+            f"it locks every row of {table} until it is done: each request that writes one waits, "
+            "and connections run out",
+            "change rows in batches of some thousands, each in a transaction of its own, outside "
+            "the migration",
+        )
 
 
 def _slow(statement: Statement, created: set[str]) -> bool:

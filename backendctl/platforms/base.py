@@ -383,6 +383,8 @@ class ArmSample:
     """The service's own metrics by name: operations, and bad ones among them."""
     uncounted: Mapping[str, str] = field(default_factory=dict)
     """Those of its own metrics that could not be read, and why."""
+    refused: int = 0
+    """Of the requests: those answered 4xx."""
 
 
 @dataclass(frozen=True, slots=True)

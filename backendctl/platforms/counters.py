@@ -9,6 +9,7 @@ def began_anew(first: ArmSample, last: ArmSample) -> bool:
         (first.requests, last.requests),
         (first.errors, last.errors),
         (first.masked, last.masked),
+        (first.refused, last.refused),
         (first.latencies.total, last.latencies.total),
         *zip(first.latencies.at_most, last.latencies.at_most, strict=False),
         *zip(_above(first.latencies), _above(last.latencies), strict=False),

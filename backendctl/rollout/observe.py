@@ -75,7 +75,8 @@ def _arm(
     # one moment may show in the next block: never more of them than requests.
     slow = {name: min(new.slow[name] - old.slow[name], requests) for name in thresholds}
     counted = own_counts(first.counted, last.counted)
-    block = ArmBlock(requests, errors, slow, counted=counted)
+    refused = new.refused - old.refused
+    block = ArmBlock(requests, errors, slow, refused=refused, counted=counted)
     return with_breakdown(block, first.breakdown, last.breakdown), _uncounted(last, counted, spared)
 
 
@@ -111,7 +112,7 @@ def _counts(arm: ArmSample, thresholds: Mapping[str, float]) -> ArmBlock:
     A request that the fallback had to answer is the arm's error, though the user saw none.
     """
     slow = {name: arm.latencies.slower_than(s * 1000.0) for name, s in thresholds.items()}
-    return ArmBlock(arm.requests, arm.errors + arm.masked, slow)
+    return ArmBlock(arm.requests, arm.errors + arm.masked, slow, refused=arm.refused)
 
 
 def own_p99(latencies: Latencies) -> float | None:

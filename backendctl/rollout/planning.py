@@ -201,7 +201,15 @@ def _own(spec: Spec, stable: ArmSample | None = None) -> tuple[Own, ...]:
 
 def _limits(spec: Spec, own: float | None) -> Limits:
     slo = spec.slo
-    return Limits(slo.error_rate, slo.p95, slo.p99, own, spec.rollout.max_ratio)
+    return Limits(
+        slo.error_rate,
+        slo.p95,
+        slo.p99,
+        own,
+        # A few sessions with many refusals are on one arm by chance.
+        refusals=spec.rollout.refusals == "compare" and spec.rollout.sticky == "none",
+        max_ratio=spec.rollout.max_ratio,
+    )
 
 
 def expected(plan: RolloutPlan, baseline: Baseline) -> Forecast | None:

@@ -30,6 +30,8 @@ def metric_in_words(name: str, numbers: Mapping[str, Any]) -> str:
 
 
 def _events(name: str, threshold: float | None) -> str:
+    if name == metric.REFUSALS:
+        return "requests refused (4xx)"
     if threshold is None:
         return "requests that failed" if name == metric.ERRORS else f"operations bad by {name}"
     whose = {

@@ -352,7 +352,12 @@ class Rollout(_Part):
     hold: Seconds = Field(default=14400.0, gt=0, examples=["4h"])
     """How long a held rollout waits for a person before it is undone."""
     max_ratio: float = Field(default=2.0, gt=1, le=100, strict=True, examples=[2.0])
-    """From how many times stable's error rate on a release counts as bad."""
+    """A release must be shown to fail less than this many times as often as stable, or less than
+    the SLO allows. Both arms are judged so: a release may fail more often than stable and be
+    promoted while it keeps the promise."""
+    refusals: Literal["compare", "ignore"] = "compare"
+    """`compare`: a release that answers 4xx far more often than stable at the same time is undone.
+    `ignore` for one that is meant to."""
     synthetic: PerSecond = Field(default=0.0, examples=["50/s"])
     """Reads per second that backendctl itself sends while a release is judged, on `local` only,
     where nobody else may use the service. `deploy --traffic` says it for one deploy."""

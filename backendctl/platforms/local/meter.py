@@ -40,6 +40,7 @@ _COUNTERS = (
     "upstream_cx_destroy_remote_with_active_rq",
     "upstream_cx_none_healthy",
     "upstream_rq_503",
+    "upstream_rq_4xx",
     "upstream_rq_5xx",
     "upstream_rq_completed",
     "upstream_rq_pending_failure_eject",
@@ -241,6 +242,7 @@ def arm_samples(
             masked=_masked(real, routed),
             latencies=latencies([b for arm in served for b in bins.get(arm, ())], edges_ms),
             healthy=real["membership_healthy"],
+            refused=sum(c["upstream_rq_4xx"] for c in served.values()),
         )
     return found
 

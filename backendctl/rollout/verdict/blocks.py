@@ -21,6 +21,8 @@ class ArmBlock:
     """Client -> endpoint -> failed requests, of the clients with the most."""
     seen: tuple[str, ...] = ()
     """Clients of which this arm surely had a request."""
+    refused: int = 0
+    """Requests answered 4xx."""
     counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Metric that the service counts itself -> operations, and bad ones among them."""
 
@@ -30,7 +32,10 @@ class ArmBlock:
         return ArmBlock(operations, 0, {metric: bad})
 
     def events(self, metric: str) -> int | None:
-        """Errors, or slow requests, that count for a metric; None if it was not measured."""
+        """Errors, refusals or slow requests that count for a metric; None if it was not
+        measured."""
+        if metric == default.REFUSALS:
+            return self.refused
         return self.errors if metric == default.ERRORS else self.slow.get(metric)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 ERRORS = "errors"
 STABLE_P99 = "stable_p99"
+REFUSALS = "refusals"
 SLO_P99 = "slo_p99"
 SLO_P95 = "slo_p95"
 
@@ -22,9 +23,12 @@ FAIL_WEIGHTS: Mapping[str, tuple[float, float]] = {
     STABLE_P99: (0.25, 0.0),
     SLO_P99: (0.10, 0.05),
     SLO_P95: (0.05, 0.05),
+    REFUSALS: (0.05, 0.0),
 }
-"""Metric -> shares of `ALPHA` for its relative and absolute test. They sum to 1; a weighted sum
-of e-processes dominates Bonferroni. Shares of metrics that are not watched go to the others."""
+"""Metric -> shares of `ALPHA` for its relative and absolute test, divided by the sum of those that
+are watched; a weighted sum of e-processes dominates Bonferroni. Refusals (4xx) are most often the
+client's doing, so no limit judges them, and a release that only refuses far more than stable is
+found in seconds with the smallest share too."""
 
 OWN_WEIGHT = (0.10, 0.05)
 """The same for each metric that the service counts itself; then all are scaled to sum to 1."""

@@ -23,6 +23,8 @@ class Limits:
     stable_p99_s: float | None = None
     """Stable's own p99 in seconds, frozen before the rollout; judged only against stable. Where it
     is under a tenth of `p99_s`, that tenth is used: less is not worth a rollback."""
+    refusals: bool = False
+    """Whether answers of 4xx are compared with stable's."""
     max_ratio: float = default.MAX_RATIO
     """Times stable's rate of events from which a release counts as bad; above 1."""
 
@@ -253,6 +255,8 @@ def _metrics(
     if limits.stable_p99_s is not None and has_stable:
         material = default.MATERIAL_LATENCY * (limits.p99_s or 0.0)
         watched.append((default.STABLE_P99, max(limits.stable_p99_s, material), None))
+    if limits.refusals and has_stable:
+        watched.append((default.REFUSALS, None, None))
     watched += [(each.name, None, each.limit) for each in own]
     weights = {**weights, **{each.name: default.OWN_WEIGHT for each in own}}
     alone = {each.name for each in own if not each.compared}

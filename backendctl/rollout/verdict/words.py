@@ -44,7 +44,7 @@ def did(metric: Metric) -> str:
     if metric.own:
         return f"did badly by {metric.name} in"
     if metric.threshold_s is None:
-        return "failed"
+        return "refused (4xx)" if metric.name == default.REFUSALS else "failed"
     whose = {
         default.SLO_P95: "the SLO's p95",
         default.SLO_P99: "the SLO's p99",

@@ -97,6 +97,10 @@ def driver_dead(rollout: str, state: State | None) -> BackendctlError:
     )
 
 
+ENOUGH = 50.0
+"""Requests per second from which more of them is not what a verdict lacks."""
+
+
 def unjudgeable(
     platform: Platform, spec: Spec, ahead: Forecast, baseline: Baseline
 ) -> BackendctlError:
@@ -106,7 +110,9 @@ def unjudgeable(
         cause = f"the present traffic could not be measured ({baseline.problem}); {cause}"
     traffic = baseline.rps > 0
     # More of it helps unless a release as good as stable can never pass.
-    helps = not traffic or all(step.p95 is not None for step in ahead.steps)
+    helps = baseline.rps < ENOUGH and (
+        not traffic or all(step.p95 is not None for step in ahead.steps)
+    )
     environment = spec.environments.get(platform.name)
     local = environment is not None and environment.platform is PlatformName.LOCAL
     ours = ("backendctl deploy --traffic 100/s",) if helps and local else ()
@@ -115,7 +121,7 @@ def unjudgeable(
     by_word = "backendctl deploy --unjudged WHY  # you answer for it; it must still be ready"
     return BackendctlError(
         "rollout.unjudgeable",
-        f"at {baseline.rps:.2g} requests per second no verdict is possible before the deadline",
+        f"at {baseline.rps:.3g} requests per second no verdict is possible before the deadline",
         cause=cause,
         state="no release was made; what served goes on serving",
         next=(*ours, *other, by_word, "backendctl status"),

@@ -40,13 +40,18 @@ HAZARDS = (
         "BEGIN; ALTER TABLE t ADD COLUMN a int; ALTER TABLE u ADD COLUMN b int; COMMIT",
         "several-tables-locked",
     ),
-    ("BEGIN; ALTER TABLE t ADD COLUMN a int; UPDATE t SET a = 1; COMMIT", "slow-under-lock"),
+    (
+        "BEGIN; ALTER TABLE t ADD COLUMN a int; UPDATE t SET a = 1 WHERE b; COMMIT",
+        "slow-under-lock",
+    ),
+    ("UPDATE t SET a = 1", "changes-every-row"),
+    ("DELETE FROM t", "changes-every-row"),
 )
 SAFE = (
     "BEGIN; ALTER TABLE t ADD COLUMN a int; SELECT setval('s', 1); COMMIT",
     "BEGIN; ALTER TABLE t ADD COLUMN a int; INSERT INTO u VALUES (1); COMMIT",
     "BEGIN; CREATE TABLE t (a int); UPDATE t SET a = 1; COMMIT",
-    "BEGIN; UPDATE t SET a = 1; ALTER TABLE t ADD COLUMN b int; COMMIT",
+    "BEGIN; UPDATE t SET a = 1 WHERE a > 1; ALTER TABLE t ADD COLUMN b int; COMMIT",
     "BEGIN;\n-- THIS OPERATION CANNOT BE WRITTEN AS SQL\nCOMMIT;",
     "ALTER TABLE t ADD COLUMN a int",
     "ALTER TABLE t ADD COLUMN a int NOT NULL DEFAULT 0",
@@ -58,7 +63,7 @@ SAFE = (
     "BEGIN; ALTER TABLE t DROP COLUMN a; UPDATE alembic_version SET version_num = '2'; COMMIT",
     "BEGIN; ALTER TABLE t ADD COLUMN a int; COMMIT; BEGIN; ALTER TABLE u ADD COLUMN a int; COMMIT",
     "REFRESH MATERIALIZED VIEW CONCURRENTLY v",
-    "UPDATE t SET a = 1",
+    "UPDATE t SET a = 1 WHERE a IS NULL",
 )
 
 
@@ -77,7 +82,7 @@ def test_what_is_safe_is_left_in_peace(sql: str) -> None:
 
 
 def test_a_transaction_that_the_tool_adds_counts() -> None:
-    sql = "ALTER TABLE t ADD COLUMN a int;\nUPDATE t SET a = 1;"
+    sql = "ALTER TABLE t ADD COLUMN a int;\nUPDATE t SET a = 1 WHERE b > 1;"
     assert hazards.find(sql, parse(sql), False) == []
     (found,) = hazards.find(sql, parse(sql), True)
     assert (found.rule, found.line) == ("slow-under-lock", 2)
