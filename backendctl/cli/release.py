@@ -1,15 +1,18 @@
 """`backendctl deploy` and `backendctl rollback`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backendctl.cli.contract import Answer, Session, command
+from backendctl.cli.contract import Answer, Output, Session, command
 from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from backendctl.spec.model import Strategy
     from backendctl.workflows.deploy import Changes
+    from backendctl.workflows.detach import Detached
     from backendctl.workflows.environment import Opened
 
 
@@ -127,13 +130,36 @@ def _detached(session: Session, opened: "Opened", changes: "Changes") -> Answer:
     arguments = [each for each in sys.argv[1:] if each != "--detach"]
     if changes.supersede:
         arguments += ["--reason", changes.supersede]
-    with session.step("Beginning the rollout") as say:
-        found = detach(
-            [*arguments, "--yes", "--output", "jsonl"],
-            f"deploy-{opened.spec.service.name}-{opened.environment.name}",
-            lambda document: say(str(document.get("data", {}).get("text", ""))),
-        )
-    raise BackendctlError(
+    found = detach(
+        [*arguments, "--yes", "--output", "jsonl"],
+        f"deploy-{opened.spec.service.name}-{opened.environment.name}",
+        lambda document: tell_of_child(session, document),
+    )
+    return _goes_on(session, found)
+
+
+def tell_of_child(session: Session, document: "Mapping[str, Any]") -> None:
+    """Say what the detached command said, as it would have said it here."""
+    event, data = str(document.get("event", "")), document.get("data") or {}
+    if session.output is Output.JSONL:
+        session.emit(event, data)
+        return
+    match event:
+        case "progress":
+            session.line(data["text"])
+        case "step" if data["state"] == "begun":
+            session.line(f"{data['name']} ...")
+        case "step":
+            mark = "ok" if data["state"] == "done" else "FAILED"
+            session.line(f"{data['name']}: {mark} ({data['seconds']:.1f} s)")
+        case "rollout.forecasted":
+            for line in data["forecast"]["advice"]:
+                session.line(f"  {line}")
+
+
+def _goes_on(session: Session, found: "Detached") -> Answer:
+    """For a person all is as they asked; a program finds that nothing is decided yet."""
+    error = BackendctlError(
         "rollout.detached",
         f"rollout {found.rollout} goes on by itself, in process {found.pid}",
         cause=f"what it says is in {found.log}",
@@ -141,15 +167,25 @@ def _detached(session: Session, opened: "Opened", changes: "Changes") -> Answer:
         next=(f"backendctl rollout watch {found.rollout}", "backendctl rollout abort"),
         data={"rollout": found.rollout, "pid": found.pid, "log": str(found.log)},
     )
+    follow, undo = session.completed(error.next)
+    lines = (error.message, f"follow it: {follow}", f"undo it: {undo}", error.cause)
+    return Answer(
+        data=error.data,
+        text="\n".join(lines),
+        exit=error.exit,
+        error=None if session.output is Output.TEXT else error,
+    )
 
 
 def _asked_to_supersede(session: Session, rollout: str, reason: str) -> str:
     from backendctl.cli.rollout_answer import asked_reason
 
     again = "backendctl deploy --supersede --reason WHY --yes"
-    reason = asked_reason(session, reason, f"superseding rollout {rollout}", again)
+    what = f"superseding rollout {rollout}"
+    if not session.interactive:  # says all that is missing at once
+        reason = asked_reason(session, reason, what, again)
     session.confirm(f"This undoes rollout {rollout} before it deploys. Go on?")
-    return reason
+    return asked_reason(session, reason, what, again)
 
 
 @command(examples=("backendctl rollback", "backendctl rollback 3 --reason 'prices wrong'"))

@@ -8,7 +8,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ArmSample, Platform, Release, Sample, Span
 from backendctl.rollout.breakdowns import told_apart
 from backendctl.rollout.history import Serving
-from backendctl.rollout.states import Kind, RolloutPlan
+from backendctl.rollout.states import Kind, RolloutPlan, Word
 from backendctl.rollout.traffic_history import LONGEST, Past, past_of, present_rate
 from backendctl.rollout.verdict import Forecast, Limits, Own, forecast, plan_for
 from backendctl.rollout.verdict import Plan as VerdictPlan
@@ -212,12 +212,23 @@ def _limits(spec: Spec, own: float | None) -> Limits:
     )
 
 
-def expected(plan: RolloutPlan, baseline: Baseline) -> Forecast | None:
-    """How long judging takes for a release as good as stable; None where nothing is judged."""
+def expected(
+    plan: RolloutPlan, baseline: Baseline, override: Word | None = None
+) -> Forecast | None:
+    """How long judging takes for a release as good as stable; None where nothing is judged.
+
+    With an `override` the advice says only that no verdict will be asked for.
+    """
     judged = plan.verdict if plan.kind is Kind.CANARY else plan.bake_verdict
     if judged is None or plan.stable is None:
         return None
     made = forecast(judged, baseline.rps)
+    if override is not None:
+        word = (
+            f"no verdict will be asked for: promoted on your word ({override.reason}), once it is "
+            "ready and has baked"
+        )
+        return replace(made, advice=(word,))
     said = [
         f"{metric.name} is judged by its limit alone: release {plan.stable} does not count it"
         for metric in judged.metrics

@@ -66,7 +66,7 @@ def run_rollout(
     baseline = look_at_traffic(platform, means.clock, now.stable)
     plan = replace(plan_rollout(spec, kind, candidate, now, baseline, by), exempt=exempt)
     rollout = next_identifier(platform.store)
-    ahead = expected(plan, baseline)
+    ahead = expected(plan, baseline, override)
     if ahead is not None:
         on_event(Forecasted(means.clock.now(), rollout, baseline.rps, ahead))
         if not ahead.possible and override is None:

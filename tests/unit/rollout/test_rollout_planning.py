@@ -1,6 +1,8 @@
 """The present traffic, as it is counted before a rollout is planned."""
 
+from backendctl.rollout.events import Forecasted
 from backendctl.rollout.planning import TRAFFIC_WINDOW, look_at_traffic
+from backendctl.rollout.states import Word
 from tests.fakes.platform import Fake, fake_platform
 from tests.fakes.rollouts import Desk
 
@@ -35,3 +37,18 @@ def test_counters_that_always_begin_anew_end_the_counting() -> None:
 
     fake.clock.on_pass.append(forget)
     assert look_at_traffic(fake.platform, fake.clock, 1).rps == 0.0
+
+
+def test_a_deploy_on_somebodys_word_is_not_forecast_to_be_refused() -> None:
+    fake = fake_platform(0.0)
+    desk = Desk(fake)
+    desk.deploy()
+    desk.events.clear()
+    assert desk.deploy(override=Word("ann", "nobody uses it yet")).result == "promoted"
+    said = [each.forecast.advice for each in desk.events if isinstance(each, Forecasted)]
+    assert said == [
+        (
+            "no verdict will be asked for: promoted on your word (nobody uses it yet), once it is "
+            "ready and has baked",
+        )
+    ]
