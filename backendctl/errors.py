@@ -80,6 +80,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "rollout.unjudgeable": (Exit.HELD, "traffic is too low for a verdict before the deadline"),
     "rollout.closed": (Exit.HELD, "deploys are closed now, by a window or a freeze"),
     "rollout.detached": (Exit.HELD, "the rollout goes on by itself; nothing is decided yet"),
+    "rollout.abandoned": (Exit.HELD, "nobody drives the rollout, and nobody has ended it"),
     "rollout.state": (Exit.USAGE, "the rollout is not in a state where that can be done"),
     "rollout.locked": (Exit.LOCKED, "another run holds the environment"),
     "rollout.fenced": (Exit.LOCKED, "another run has taken over; this one's writes are refused"),

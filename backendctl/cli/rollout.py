@@ -66,6 +66,7 @@ def _status_data(opened: "Opened", found: "Status") -> dict[str, Any]:
 def _status_lines(environment: str, found: "Status") -> "Iterable[str]":
     from backendctl.rollout.explain import because, headline
     from backendctl.rollout.intents import weights_in_words
+    from backendctl.workflows.rollouts.refusals import WATCHED
 
     if found.rollout is None:
         yield f"{environment}: there has been no rollout yet"
@@ -86,7 +87,8 @@ def _status_lines(environment: str, found: "Status") -> "Iterable[str]":
     if found.driver_lives and found.driver is not None:
         yield f"  driven by {found.driver.owner}: {found.driver.command}"
     else:
-        yield "  no process drives it"
+        alone = found.stranded and "nobody drives it: its process is gone"
+        yield f"  {alone or 'no process drives it'}" + (f"; {WATCHED}" if found.watched else "")
     for line in found.next:
         yield f"next: {line}"
 
@@ -95,8 +97,9 @@ def _status_lines(environment: str, found: "Status") -> "Iterable[str]":
 def watch(session: Session, rollout: Identifier = None) -> Answer:
     """Follow a rollout until it ends or is held.
 
-    Ctrl-C only stops the watching. One that has ended is shown as it was. Exits like the deploy
-    itself: 0 promoted, 1 undone, 3 held.
+    Ctrl-C only stops the watching. One that has ended is shown as it was. Where the process that
+    drove it is gone, the watchdog's undoing is waited for. Exits like the deploy itself: 0
+    promoted, 1 undone, 3 held, or left by its process with nobody to end it.
     """
     from dataclasses import replace
 
@@ -106,11 +109,14 @@ def watch(session: Session, rollout: Identifier = None) -> Answer:
     opened = session.open(changes=False)
     where = opened.environment.name
     found = rollouts.find(opened.platform, rollout)
-    with live_view(session) as tell:
-        for event in rollouts.watch(opened.platform, found.rollout):
-            tell(event)
-            if not session.heard:  # as with Ctrl-C; 0 would say that it was promoted
-                raise KeyboardInterrupt
+    try:
+        with live_view(session) as tell:
+            for event in rollouts.watch(opened.platform, found.rollout, on_line=session.line):
+                tell(event)
+                if not session.heard:  # as with Ctrl-C; 0 would say that it was promoted
+                    raise KeyboardInterrupt
+    except KeyboardInterrupt as signal:
+        raise rollouts.watching_stopped(opened.platform, found.rollout) from signal
     outcome = rollouts.outcome(opened.platform, found.rollout)
     if found.ended is not None:
         return answer_of_past(session, where, outcome)

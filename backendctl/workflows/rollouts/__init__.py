@@ -20,6 +20,7 @@ from backendctl.workflows.rollouts.reports import (
     replay_rollout,
     status,
     watch,
+    watching_stopped,
 )
 from backendctl.workflows.rollouts.rollback import run_rollback
 from backendctl.workflows.rollouts.running import Means, OnEvent, run_rollout
@@ -50,4 +51,5 @@ __all__ = [
     "status",
     "supersede",
     "watch",
+    "watching_stopped",
 ]

@@ -2,13 +2,13 @@
 
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Platform
+from backendctl.platforms.base import WATCHDOG, Platform
 from backendctl.rollout.history import Serving, serving, summary
 from backendctl.rollout.lease import LEASE
 from backendctl.rollout.planning import Baseline
 from backendctl.rollout.states import HoldKind, Phase, State
 from backendctl.rollout.verdict import Forecast
-from backendctl.rollout.wording import moment
+from backendctl.rollout.wording import duration, moment
 from backendctl.spec.model import PlatformName, Spec
 
 SUPERSEDE = "backendctl deploy --supersede --reason WHY"
@@ -82,6 +82,27 @@ def present_rollout(platform: Platform) -> str:
             next=("backendctl rollout history",),
         )
     return rollout
+
+
+WATCHED = "the environment's watchdog ends it within seconds, unless somebody does"
+
+
+def watched(platform: Platform) -> bool:
+    """Whether a watchdog runs that will end a rollout which nobody drives."""
+    return any(each.name == WATCHDOG and each.running for each in platform.foundation.status())
+
+
+def abandoned(rollout: str, state: State, waited: float) -> BackendctlError:
+    """For whoever watches a rollout that has neither a driver nor anybody who ends it."""
+    error = driver_dead(rollout, state)
+    after = f" after {duration(waited)}" if waited else ""
+    return BackendctlError(
+        "rollout.abandoned",
+        f"nobody drives rollout {rollout}, and nobody has ended it{after}",
+        cause=error.cause,
+        state=error.state,
+        next=error.next,
+    )
 
 
 def driver_dead(rollout: str, state: State | None) -> BackendctlError:

@@ -75,6 +75,13 @@ def _target(platform: Platform, now: Serving, to: int | None) -> Release:
     )
 
 
+def can_go_back(platform: Platform, now: Serving) -> bool:
+    """Whether `rollback` without a number would find a release that works with the schema."""
+    releases = platform.store.releases()
+    target = next((each for each in releases if each.number == now.previous), None)
+    return target is not None and _works(target, releases, present_schema(platform))
+
+
 def _nowhere_back(platform: Platform, now: Serving) -> BackendctlError:
     """Release 1 serves, for the first time or again; another may be chosen by its number."""
     if now.stable is None:

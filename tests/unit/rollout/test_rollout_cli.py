@@ -17,10 +17,10 @@ from backendctl.errors import BackendctlError
 from backendctl.rollout.events import Event, Shifted
 from backendctl.rollout.outcome import Outcome
 from backendctl.rollout.states import Kind
-from backendctl.workflows import environment
+from backendctl.workflows import environment, rollouts
 from backendctl.workflows.environment import Opened
 from tests.fakes.platform import Behaviour, Fake, fake_platform
-from tests.fakes.rollouts import Desk
+from tests.fakes.rollouts import Desk, means
 
 
 @pytest.fixture
@@ -72,6 +72,15 @@ def test_explain_gives_the_reason_the_numbers_and_what_to_type(desk: Desk) -> No
     assert "requests that failed: candidate " in text
     assert "requests slower than 300 ms (the SLO's p95): candidate 0 %, stable 0 %" in text
     assert "next: backendctl logs --release 2" in text
+
+
+def test_explain_offers_a_rollback_only_while_one_would_find_a_release(
+    fake: Fake, desk: Desk
+) -> None:
+    assert desk.deploy().result == "promoted"
+    assert data("explain", "3")["next"] == ["backendctl rollback"]
+    rollouts.run_rollback(fake.platform, desk.spec, lambda _: None, by="bob", means=means(fake))
+    assert data("explain", "3")["next"] == ["backendctl status"]
 
 
 def test_explain_replays_a_journal_and_says_whether_each_decision_is_the_same(
