@@ -33,9 +33,16 @@ def demo(
 
     target = session.directory / report
     refuse_foreign(target, MARK)
-    with tempfile.TemporaryDirectory(prefix="backendctl-demo-") as folder:
-        story = tell(Path(folder) / "shop", session, teller(session))
-        write_report(story, target)
+    try:
+        with tempfile.TemporaryDirectory(prefix="backendctl-demo-") as folder:
+            story = tell(Path(folder) / "shop", session, teller(session))
+            write_report(story, target)
+    except KeyboardInterrupt as signal:
+        raise _stopped() from signal
+    except BackendctlError as stopped:
+        if stopped.code != "interrupted":
+            raise
+        raise _stopped() from stopped  # what the part proposes is about a project that is gone
     error = None
     if story.problems:
         error = BackendctlError(
@@ -52,4 +59,13 @@ def demo(
         text="\n".join([*lines, f"{story.seconds:6.1f} s  in all", f"report: {target}"]),
         exit=Exit.OK if error is None else Exit.NO,
         error=error,
+    )
+
+
+def _stopped() -> BackendctlError:
+    return BackendctlError(
+        "interrupted",
+        "the demo was stopped before it was done",
+        state="everything is stopped and its folder is removed; no report was written",
+        next=("backendctl demo",),
     )

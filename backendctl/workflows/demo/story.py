@@ -139,6 +139,8 @@ def _releases(story: Story, opened: Opened, progress: Progress, on_event: OnEven
         change(folder)
         with _under_users(story, each, opened, progress):
             each.outcome = deploy(opened, Changes(note=each.title), progress, watch)
+        if each.outcome.signalled:
+            raise KeyboardInterrupt  # it undid the release; the rest of the story is to end too
 
     def watching(each: ReleaseStory) -> OnEvent:
         def watch(event: Event) -> None:
@@ -171,6 +173,7 @@ def _under_users(
         with Traffic(opened.platform.router.url, shop.USERS_RPS, readable(opened)) as traffic:
             time.sleep(shop.SETTLE)
             each.began = time.time()
+            each.promised = opened.spec.slo.p99
             yield
             each.seconds = time.time() - each.began
         each.traffic = traffic.report
