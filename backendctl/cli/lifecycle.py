@@ -8,9 +8,12 @@ from backendctl.cli.contract import Answer, Session, command
 from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from backendctl.platforms.base import ServiceStatus
+    from backendctl.rollout.events import Event
     from backendctl.workflows.status import EnvironmentStatus, ReleaseLine
 
 
@@ -23,16 +26,31 @@ def up(session: Session) -> Answer:
     The first time, the working tree becomes release 1. Later, and after a reboot, whatever served
     last serves again; data is kept. Safe to run again at any time.
     """
-    from backendctl.cli.rollout_events import teller
     from backendctl.workflows import up as workflow
 
     opened = session.open(changes=True)
-    done = workflow.up(opened, session, teller(session))
+    done = workflow.up(opened, session, first_told(session))
     how = "already serves" if done.already else "serves"
     return Answer(
         data=done.data(),
         text=f"{done.environment}: release {done.release} {how} at {done.url}",
     )
+
+
+def first_told(session: Session) -> "Callable[[Event], None]":
+    """Tells of a first release: numbers of a comparison are for programs only, as there is nothing
+    to compare it with."""
+    from backendctl.cli.contract import Output
+    from backendctl.cli.rollout_events import teller
+    from backendctl.rollout.events import BlockObserved
+
+    tell = teller(session)
+
+    def told(event: "Event") -> None:
+        if session.output is Output.JSONL or not isinstance(event, BlockObserved):
+            tell(event)
+
+    return told
 
 
 @command(examples=("backendctl down", "backendctl down --purge --confirm local"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from backendctl.cli.contract import Answer, Output, Session, command, group, register
-from backendctl.cli.loadtest_telling import Teller, refusal
+from backendctl.cli.loadtest_telling import Teller, limits_of_errors, refusal
 from backendctl.errors import BackendctlError
 
 if TYPE_CHECKING:
@@ -133,9 +133,15 @@ def run(
     if xml is not None:
         atomic_write(xml, (result.folder / JUNIT_FILE).read_bytes(), 0o644)
     error = refusal(result, tabled=session.output is Output.TEXT)
+    limits = limits_of_errors(opened.spec.slo)
+
+    def show(console: "Console") -> None:
+        terminal.show(result, console)
+        console.print(limits, markup=False)
+
     return Answer(
         data=_data(result),
-        text=lambda console: terminal.show(result, console),
+        text=show,
         exit=0 if error is None else error.exit,
         error=error,
     )

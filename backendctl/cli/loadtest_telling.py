@@ -9,6 +9,7 @@ from backendctl.errors import BackendctlError
 if TYPE_CHECKING:
     from backendctl.loadtest.conductor import Progress
     from backendctl.loadtest.results import LoadTestResult
+    from backendctl.spec.model import Slo
 
 
 class Teller:
@@ -33,6 +34,16 @@ class Teller:
             f"{progress.stage}, {progress.remaining:.0f} s left: {progress.rps:,.0f}/s, "
             f"{progress.errors} errors, p95 {p95}, {progress.in_flight} in flight"
         )
+
+
+def limits_of_errors(slo: "Slo") -> str:
+    """Which of the two shares of errors in backend.toml was the measure."""
+    from backendctl.spec.units import FRACTION
+
+    return (
+        f"Errors: release limit {FRACTION.render(slo.error_rate)} (rollout and load test; "
+        f"slo.error_rate), promise {FRACTION.render(slo.availability)}."
+    )
 
 
 def refusal(result: "LoadTestResult", *, tabled: bool) -> BackendctlError | None:

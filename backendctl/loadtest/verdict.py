@@ -256,10 +256,10 @@ def _sentence(check: Check) -> str:
     low = "?" if check.low is None else show(check.low)
     high = "?" if check.high is None else show(check.high)
     word = "is over" if check.result is Result.FAIL else "may be on either side of"
-    return (
-        f"{check.stage}: {check.name} {show(check.value)} ({low} to {high}) {word} the "
-        f"{show(check.limit)} promised"
-    )
+    limit = f"{show(check.limit)} promised"
+    if check.name == "errors":
+        limit = f"release limit, {show(check.limit)} (slo.error_rate)"
+    return f"{check.stage}: {check.name} {show(check.value)} ({low} to {high}) {word} the {limit}"
 
 
 def _ms(seconds: float) -> str:

@@ -4,6 +4,7 @@ They are taken when a rollout is undone or held, kept beside the journal for som
 nothing: the verdict rests on counts alone.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,10 @@ MOST_REQUESTS = 5
 LOG_LINES = 10
 _LOOKED_AT = 200
 """Newest failed requests among which different ones are looked for."""
+_LINES_LOOKED_AT = 200
+"""Newest log lines among which those that say something are looked for."""
+_WENT_WELL = re.compile(r"^(?=.*\b(?:GET|HEAD)\b)(?=.*\b2\d\d\b)(?!.*\b[45]\d\d\b)")
+"""A line of an access log, of whatever form, with a status of 2xx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,21 @@ class Samples:
 def take(platform: Platform, number: int) -> Samples:
     """Look at what the release failed last. Raises what the platform raises."""
     failed = platform.meter.failures(number, _LOOKED_AT)
-    lines = list(platform.runtime.logs(number, LOG_LINES))
-    return Samples(varied(failed), without_secrets(platform, lines))
+    lines = list(platform.runtime.logs(number, _LINES_LOOKED_AT))
+    ready = next(
+        (r.processes.ready_path for r in platform.store.releases() if r.number == number), "/"
+    )
+    return Samples(varied(failed), without_secrets(platform, telling(lines, ready)))
+
+
+def telling(lines: Sequence[str], ready: str) -> Sequence[str]:
+    """The last `LOG_LINES`, without those that say that a health check at `ready` went well, unless
+    there are no others."""
+    if ready == "/":
+        return lines[-LOG_LINES:]  # users ask for it too
+    path = re.compile(rf"(?<![\w/.-]){re.escape(ready)}(?![\w/-])")
+    rest = [each for each in lines if not (path.search(each) and _WENT_WELL.search(each))]
+    return (rest or lines)[-LOG_LINES:]
 
 
 def varied(failed: Sequence[FailedRequest]) -> tuple[FailedRequest, ...]:
@@ -60,10 +78,10 @@ def from_record(record: Mapping[str, Any] | None) -> Samples:
 
 
 def in_words(request: FailedRequest) -> str:
-    """`14:03:07 GET /orders/{id} answered 500 after 12 ms`, in local time."""
-    from datetime import datetime
+    """`14:03:07 UTC GET /orders/{id} answered 500 after 12 ms`."""
+    from datetime import UTC, datetime
 
-    when = datetime.fromtimestamp(request.at).astimezone().strftime("%H:%M:%S")
+    when = datetime.fromtimestamp(request.at, UTC).strftime("%H:%M:%S UTC")
     what = f"answered {request.status}" if request.status is not None else "got no whole answer"
     why = f" ({request.problem})" if request.problem else ""
     return f"{when} {request.endpoint} {what} after {request.milliseconds:.0f} ms{why}"

@@ -107,7 +107,9 @@ PROMISES: tuple[Question, ...] = (
     ),
     Question(
         "availability",
-        "Share of requests answered without an error, over 30 days",
+        "Share of requests answered without an error, over 30 days (the promise; "
+        "rollouts and load tests hold a release to slo.error_rate, at most ten times what this "
+        "leaves)",
         as_quantity(FRACTION, below=1.0),
         FRACTION.accepted,
         _always("99.9%"),

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from backendctl.clock import SystemClock
 from backendctl.errors import BackendctlError
 from backendctl.rollout.events import Event
-from backendctl.rollout.history import serving
 from backendctl.rollout.lease import held
 from backendctl.rollout.states import Word
 from backendctl.spec.calendar import Freeze, Window, closed
@@ -17,6 +16,7 @@ from backendctl.workflows import rollouts
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
 from backendctl.workflows.notifications import notifying
+from backendctl.workflows.preconditions import must_serve, rollout_first
 from backendctl.workflows.progress import Progress
 from backendctl.workflows.release import make_release
 from backendctl.workflows.synthetic import SETTLE, synthetic_users
@@ -67,8 +67,11 @@ def check_deploy(
     if supersede:
         found = rollouts.check_supersede(opened.platform)
     else:
-        rollouts.refuse_a_second(opened.platform, person(), SystemClock())
-    _must_serve(opened)
+        try:
+            rollouts.refuse_a_second(opened.platform, person(), SystemClock())
+        except BackendctlError as error:
+            raise rollout_first(opened.platform, error) from error
+    must_serve(opened)
     return found
 
 
@@ -131,7 +134,7 @@ def rollback(
 
     Windows and freezes never hold it up.
     """
-    _must_serve(opened)
+    must_serve(opened)
     with notifying(opened, progress) as notify:
         return rollouts.run_rollback(
             opened.platform,
@@ -163,18 +166,3 @@ def _closed(opened: Opened) -> BackendctlError | None:
         next=("backendctl deploy --outside-window WHY",),
         data={"opens": found.opens.isoformat() if found.opens else None},
     )
-
-
-def _must_serve(opened: Opened) -> None:
-    platform = opened.platform
-    stopped = [each.name for each in platform.foundation.status() if not each.running]
-    name = opened.environment.name
-    if stopped or serving(platform.store).stable is None:
-        why = f"not running: {', '.join(stopped)}" if stopped else "no release serves yet"
-        raise BackendctlError(
-            "missing.environment",
-            f"environment {name!r} is not up",
-            cause=why,
-            state="nothing was changed",
-            next=(f"backendctl up --env {name}",),
-        )

@@ -8,6 +8,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Grant, OnLine, Runtime, Store
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import person
+from backendctl.workflows.preconditions import rollout_first
 from backendctl.workflows.progress import Progress
 
 STOP_LEASE = 120.0
@@ -21,7 +22,10 @@ def down(opened: Opened, progress: Progress, *, purge: bool = False) -> Mapping[
     run's feet would make its journal lie.
     """
     platform = opened.platform
-    grant = _hold(platform.store)
+    try:
+        grant = _hold(platform.store)
+    except BackendctlError as error:
+        raise rollout_first(platform, error) from error
     try:
         running = list(platform.runtime.running())
         if running:

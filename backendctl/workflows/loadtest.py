@@ -27,6 +27,7 @@ from backendctl.platforms.local.issuer import mint_token
 from backendctl.platforms.local.layout import Layout
 from backendctl.spec.model import PlatformName
 from backendctl.workflows.environment import Opened
+from backendctl.workflows.preconditions import must_serve
 
 TOKEN_VARIABLE = "BACKENDCTL_LOADTEST_TOKEN"  # noqa: S105 - a name, not a token
 TOKEN_TTL = 900.0
@@ -94,16 +95,21 @@ def aim(opened: Opened, wishes: Wishes) -> Aim:
 def plan(opened: Opened, wishes: Wishes) -> Plan:
     """`aim`, and what to send: asks the target what it serves, and sends no load.
 
-    Raises `loadtest.target` if it does not answer, `usage` for a missing locustfile.
+    Raises `loadtest.target` if it does not answer, `missing.environment` if that is because the
+    environment is not up, `usage` for a missing locustfile.
     """
     aimed = aim(opened, wishes)
     target = aimed.target
     token = _token(opened, target)
-    scenario = (
-        plain_paths(wishes.paths, "the paths given with --path")
-        if wishes.paths
-        else scenario_of(target, opened.spec, with_token=token is not None)
-    )
+    if wishes.paths:
+        scenario = plain_paths(wishes.paths, "the paths given with --path")
+    else:
+        try:
+            scenario = scenario_of(target, opened.spec, with_token=token is not None)
+        except BackendctlError as error:
+            if error.code == "loadtest.target" and not wishes.target:
+                must_serve(opened)  # says more: the whole environment is down
+            raise
     return Plan(
         target=target,
         environment=aimed.environment,

@@ -263,8 +263,9 @@ class LocalStore:
         return BackendctlError(
             "rollout.locked",
             f"{held.owner} (process {held.process.pid}) holds this environment: {held.command}",
-            cause=f"since {_local_time(held.since)}; its lease runs for another {left:.0f} s "
-            "and is renewed while it lives",
+            cause=f"since {_local_time(held.since)}"
+            # Of a process that lives, it says nothing: it is renewed.
+            + ("" if holder.alive else f"; its lease runs for another {left:.0f} s"),
             state="nothing was changed",
             # A living process of this machine needs no taking over: it hears `abort`.
             next=(

@@ -1,0 +1,57 @@
+"""What must be so before a command begins, and what is said where it is not."""
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Platform
+from backendctl.rollout.history import serving
+from backendctl.rollout.judge import shipped
+from backendctl.rollout.records import fold
+from backendctl.rollout.states import HoldKind, Phase, State
+from backendctl.rollout.wording import moment
+from backendctl.workflows.environment import Opened
+
+
+def must_serve(opened: Opened) -> None:
+    """Raises `missing.environment` unless every server runs and a release serves."""
+    platform = opened.platform
+    stopped = [each.name for each in platform.foundation.status() if not each.running]
+    name = opened.environment.name
+    if stopped or serving(platform.store).stable is None:
+        why = f"not running: {', '.join(stopped)}" if stopped else "no release serves yet"
+        raise BackendctlError(
+            "missing.environment",
+            f"environment {name!r} is not up",
+            cause=why,
+            state="nothing was changed",
+            next=(f"backendctl up --env {name}",),
+        )
+
+
+def rollout_first(platform: Platform, refused: BackendctlError) -> BackendctlError:
+    """A refusal because somebody holds the environment, told from the rollout that they drive.
+
+    As it was where there is no such rollout, or where its driver may be gone: then how long the
+    lease still runs is what a person has to know.
+    """
+    rollout, holder = serving(platform.store).rollout_in_flight, platform.store.holder()
+    if refused.code != "rollout.locked" or rollout is None or not (holder and holder.alive):
+        return refused
+    state = fold(platform.store.records(rollout), shipped())
+    return BackendctlError(
+        refused.code,
+        f"rollout {rollout} is in flight: {stands(state)}",
+        cause=f"{refused.message}, since {moment(holder.since)}",
+        state=refused.state,
+        next=refused.next,
+        data=refused.data,
+    )
+
+
+def stands(state: State) -> str:
+    """Where a rollout is, in a few words: `paused at 5 %`."""
+    share = state.weights.get(state.plan.candidate, 0)
+    if state.hold is not None:
+        kinds = {HoldKind.PAUSED: "paused", HoldKind.APPROVAL: "waiting for an approval"}
+        return f"{kinds.get(state.hold.kind, 'held')} at {share} %"
+    if state.phase in (Phase.STEP, Phase.BAKE):
+        return f"watched at {share} %"
+    return f"in phase {state.phase}"
