@@ -79,7 +79,7 @@ def _status_lines(environment: str, found: "Status") -> "Iterable[str]":
         yield f"  release {number}: {each.condition} {each.detail}".rstrip()
     if found.state is None:
         done = found.rollout
-        yield f"last rollout: {done.rollout} ({done.kind}, release {done.candidate}) {done.result}"
+        yield f"last rollout: {done.rollout} ({done.kind}, release {done.candidate}) {done.stands}"
         return
     yield headline(found.rollout.rollout, found.state, 0.0)
     if because(found.state):
@@ -187,7 +187,8 @@ def explain(
         lines += ["The candidate's last lines:", *(f"  | {line}" for line in found.tail)]
     lines += sample_lines(found)
     if found.numbers.get("metrics"):
-        lines += ["The numbers that decided:", *number_lines(found.numbers)]
+        heading = "The numbers that decided:" if found.decided else "The numbers so far:"
+        lines += [heading, *number_lines(found.numbers)]
     lines += [f"Note: {note}" for note in found.notes]
     lines += [f"next: {line}" for line in following]
     data = {

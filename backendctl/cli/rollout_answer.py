@@ -33,7 +33,7 @@ def _said(outcome: "Outcome") -> str:
         case "promoted":
             return f"release {outcome.candidate} serves"
         case "restored" if outcome.stable is None:
-            return f"release {outcome.candidate} was undone; no release serves"
+            return f"release {outcome.candidate} was withdrawn; no release serves"
         case "restored":
             return f"release {outcome.candidate} was undone; release {outcome.stable} serves"
         case "held":
@@ -50,11 +50,16 @@ def answer_of_past(session: Session, environment: str, outcome: "Outcome") -> An
     The exit status is that of its deploy. For a person its end is what they asked for, no error;
     a program finds the error as if it had watched from the beginning.
     """
-    from backendctl.rollout.wording import moment
+    from backendctl.rollout.states import Result
+    from backendctl.rollout.wording import end_in_words, moment
 
     error = outcome.error()
     over = "the first" if outcome.stable is None else f"over {outcome.stable}"
-    result = "promoted" if outcome.result == "promoted" else "undone"
+    result = "undone"
+    if outcome.result == "promoted":
+        result = end_in_words(outcome.kind, outcome.candidate, outcome.stable, Result.PROMOTED)
+    elif outcome.stable is None:
+        result = "withdrawn"
     at = "" if outcome.ended is None else f" {moment(outcome.ended)}"
     lines = [
         f"{environment}: rollout {outcome.rollout} ({outcome.kind}, release {outcome.candidate} "

@@ -10,7 +10,7 @@ from backendctl.cli.contract import Output, Session
 from backendctl.cli.rollout_standing import ArmCount, Standing
 
 if TYPE_CHECKING:
-    from backendctl.rollout.events import Event
+    from backendctl.rollout.events import Ended, Event
     from backendctl.rollout.states import RolloutPlan
 
 EVERY = 10.0
@@ -123,6 +123,7 @@ class Words:
 
     def __init__(self) -> None:
         self._phases = PHASES
+        self._plan: RolloutPlan | None = None
 
     def phase(self, phase: str) -> str:
         """What a phase does; empty for one that says nothing new."""
@@ -135,6 +136,7 @@ class Words:
 
         match event:
             case e.Began():
+                self._plan = event.plan
                 self._phases = PHASES if event.plan.stable is not None else PHASES_OF_A_FIRST
                 return [f"Rollout {event.rollout}: {plan_in_words(event.plan)}"]
             case e.Forecasted():
@@ -152,15 +154,25 @@ class Words:
                 return [f"  could not {in_words(event.intent)}: {event.message}"]
             case e.Commanded():
                 return [f"  {event.verb} by {event.by}: {event.reason}"]
+            case e.Held() if event.hold.kind == "paused":
+                return [f"  {event.hold.why.message}"]
             case e.Held():
                 return [f"  held ({event.hold.kind}): {event.hold.why.message}"]
             case e.Aborting():
                 return [f"  undoing: {event.why.message}"]
             case e.Ended():
                 notes = [f"  note: {note}" for note in event.notes]
-                return [*notes, f"Rollout {event.rollout}: {event.result}"]
+                return [*notes, f"Rollout {event.rollout}: {self._end(event)}"]
             case _:
                 return []
+
+    def _end(self, event: "Ended") -> str:
+        from backendctl.rollout.wording import end_in_words
+
+        plan = self._plan
+        if plan is None:
+            return str(event.result)
+        return end_in_words(plan.kind, plan.candidate, plan.stable, event.result)
 
 
 def plan_in_words(plan: "RolloutPlan") -> str:

@@ -13,19 +13,23 @@ if TYPE_CHECKING:
 
 def show_history(console: "Console", where: str, listed: "list[Summary]") -> None:
     """A line for each rollout, and below it who overrode what and why it ended as it did."""
+    from backendctl.rollout.wording import moment
+
     if not listed:
         console.print(f"{where} has had no rollout yet.", markup=False)
     for each in listed:
-        result = each.result.value if each.result else ("held" if each.held else each.phase)
+        result = each.stands.partition(":")[0] if each.ended is not None else "under way"
         over = "the first" if each.stable is None else f"over {each.stable}"
-        line = f"{each.rollout}  {_time(each.began)}  {result:<9} {each.kind}, release "
+        line = f"{each.rollout}  {moment(each.began)}  {result:<9} {each.kind}, release "
         console.print(f"{line}{each.candidate} {over}, by {each.begun_by}", markup=False)
         if each.override:
             console.print(
                 f"      {each.override} skipped its judgement: {each.override_reason}",
                 markup=False,
             )
-        if each.why:
+        if each.ended is None:
+            console.print(f"      {each.stands}", markup=False)
+        elif each.why:
             console.print(f"      {each.why}", markup=False)
 
 
@@ -33,7 +37,8 @@ def show_timeline(console: "Console", found: "Explanation") -> None:
     """Every decision of one rollout."""
     console.print(found.headline, markup=False)
     for line in found.timeline:
-        console.print(_timeline_text(line), markup=False)
+        if line.what != "phase hold":  # the line after it says why
+            console.print(_timeline_text(line), markup=False)
     for text in sample_lines(found):
         console.print(text, markup=False)
 
@@ -52,8 +57,14 @@ def sample_lines(found: "Explanation") -> "Iterable[str]":
 
 
 def _timeline_text(line: "Line") -> str:
-    said = "" if line.what == "judged continue" else line.detail  # long, and in the JSON
-    return f"  {_time(line.at)}  {line.what}" + (f": {said}" if said else "")
+    from backendctl.rollout.wording import moment
+
+    said = line.detail
+    if line.what == "judged continue":
+        said = line.what  # the rest is long, and in the JSON
+    elif not line.what.startswith("phase ") and line.what != "held (paused)":
+        said = line.what + (f": {said}" if said else "")
+    return f"  {moment(line.at)}  {said}"
 
 
 def number_lines(numbers: Any) -> "Iterable[str]":
@@ -67,9 +78,3 @@ def number_lines(numbers: Any) -> "Iterable[str]":
     )
     for name, each in numbers["metrics"].items():
         yield f"  {metric_in_words(name, each)}"
-
-
-def _time(at: float) -> str:
-    from datetime import datetime
-
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

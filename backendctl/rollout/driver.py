@@ -157,7 +157,8 @@ class Driver:
         if self._signalled:
             self._reload()  # the signal may have come between the journal and our memory of it
             self._signalled = False
-            self._feed(Command("abort", machine.SIGNAL, "the driving process was told to stop"))
+            whose = f"Ctrl-C or SIGTERM to the process that drove it ({self._lease.grant.owner})"
+            self._feed(Command("abort", machine.SIGNAL, whose))
         self._take_commands()
         if self._over():
             return

@@ -24,8 +24,17 @@ from backendctl.rollout.judge import Judge
 from backendctl.rollout.observations import Command
 from backendctl.rollout.records import Record, Transition, replay
 from backendctl.rollout.samples import Samples
-from backendctl.rollout.states import HoldKind, Kind, Phase, Result, State
-from backendctl.rollout.wording import duration, moment
+from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State
+from backendctl.rollout.undecided import so_far
+from backendctl.rollout.verdict import Decision
+from backendctl.rollout.wording import duration, end_in_words, moment, whereabouts
+
+HELD = {
+    HoldKind.PAUSED: "is paused",
+    HoldKind.APPROVAL: "waits for an approval",
+    HoldKind.INCONCLUSIVE: "is held, for there is no verdict,",
+    HoldKind.STUCK: "is stuck",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class Explanation:
     """The candidate's last log lines when it failed."""
     samples: Samples
     """Requests that the candidate failed, and what it logged then; none once they are too old."""
+    decided: bool
+    """Whether the numbers led to something, or are those so far."""
     timeline: tuple[Line, ...]
     notes: tuple[str, ...]
     next: tuple[str, ...]
@@ -70,6 +81,7 @@ def explain(
         numbers=_decisive(state),
         tail=why.tail if why is not None else (),
         samples=samples or Samples(),
+        decided=state.ended or state.hold is not None or state.phase is Phase.ABORT,
         timeline=tuple(timeline(rollout, transitions)),
         notes=(*_skipped(transitions), *state.notes),
         next=next_commands(state),
@@ -106,17 +118,21 @@ def headline(rollout: str, state: State, seconds: float) -> str:
     if plan.stable is None:
         name = f"Rollout {rollout} (release {plan.candidate}, the first)"
     if state.result is Result.PROMOTED:
+        if plan.kind is Kind.ROLLBACK:
+            return f"{name} is done after {duration(seconds)}: release {plan.candidate} serves."
         how = " without a verdict, on a person's word" if state.override is not None else ""
         return f"{name} was promoted{how} after {duration(seconds)}."
     if state.result is Result.RESTORED:
-        back = f"back to release {plan.stable}" if plan.stable is not None else "to no release"
-        return f"{name} was undone after {duration(seconds)}: {back}."
+        if plan.stable is None:
+            return f"{name} was withdrawn after {duration(seconds)}: no release serves."
+        return f"{name} was undone after {duration(seconds)}: back to release {plan.stable}."
     if state.hold is not None:
         return (
-            f"{name} is held ({state.hold.kind}) at {weights_in_words(state.weights)}; "
+            f"{name} {HELD[state.hold.kind]} at {weights_in_words(state.weights)}; "
             f"undone if nobody decides until {moment(state.hold.until)}."
         )
-    text = f"{name} is in phase {state.phase} at {weights_in_words(state.weights)}."
+    doing = whereabouts(state.phase, state.stage, plan.steps, plan.candidate, plan.stable)
+    text = f"{name} is {doing}: {weights_in_words(state.weights)}."
     if state.pause is None:
         return text
     return f"{text} It will pause {pausing(state)}, as {state.pause.by} asked: {state.pause.reason}"
@@ -141,7 +157,11 @@ def because(state: State) -> str:
         return f"{state.override.by} promoted it: {state.override.reason}"
     kind = state.plan.kind
     if state.result is not Result.PROMOTED:
-        return state.judgement.reason if state.judgement is not None else ""
+        judgement = state.judgement
+        if judgement is None:
+            return ""
+        undecided = judgement.decision is Decision.CONTINUE
+        return so_far(state, judgement) if undecided else judgement.reason
     if kind is Kind.ROLLBACK:
         return f"{state.plan.begun_by} asked for the rollback, and the release was ready."
     if kind is Kind.FIRST:
@@ -181,19 +201,31 @@ def timeline(rollout: str, transitions: Iterable[Transition]) -> Iterable[Line]:
     """Every decision in order: phases, shifts, judgements, people, the end."""
     for transition in transitions:
         for event in events_of(rollout, transition):
-            line = _line(event)
+            line = _line(event, transition.after.plan)
             if line is not None:
                 yield line
 
 
-def _line(event: Event) -> Line | None:
+def _doing(event: PhaseChanged, plan: RolloutPlan) -> str:
+    match event.phase:
+        case Phase.HOLD:
+            return ""  # the next line says why
+        case Phase.DONE:
+            return end_in_words(plan.kind, plan.candidate, plan.stable, Result.PROMOTED)
+        case Phase.RESTORED:
+            return end_in_words(plan.kind, plan.candidate, plan.stable, Result.RESTORED)
+        case _:
+            return whereabouts(event.phase, event.stage, plan.steps, plan.candidate, plan.stable)
+
+
+def _line(event: Event, plan: RolloutPlan) -> Line | None:
     match event:
-        case Began(at=at, plan=plan):
+        case Began(at=at):
             said = plan.exempt
             why = f"outside the windows for deploys: {said.reason}" if said is not None else ""
             return Line(at, f"begun by {plan.begun_by}", why)
         case PhaseChanged(at=at, phase=phase):
-            return Line(at, f"phase {phase}")
+            return Line(at, f"phase {phase}", _doing(event, plan))
         case Shifted(at=at, weights=weights):
             return Line(at, "shifted", weights_in_words(weights))
         case StepsLeftOut(at=at):

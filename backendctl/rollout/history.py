@@ -10,7 +10,8 @@ from backendctl.rollout.events import Event, events_of
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.machine import NO_RETURN
 from backendctl.rollout.records import Record, Transition, replay
-from backendctl.rollout.states import Kind, Result, State
+from backendctl.rollout.states import HoldKind, Kind, Result, State
+from backendctl.rollout.wording import end_in_words, whereabouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Summary:
     result: Result | None
     """None while it has not ended."""
     phase: str
+    stands: str
+    """Where it stands, in words, or how it ended."""
     held: bool
     why: str
     override: str
@@ -99,11 +102,28 @@ def summary(rollout: str, records: Sequence[Record]) -> Summary:
         ended=last["at"] if ended else None,
         result=Result(ended) if ended else None,
         phase=phases[-1],
+        stands=_stands(records, why),
         held=phases[-1] == "hold",
         why=why,
         override=by,
         override_reason=reason,
     )
+
+
+def _stands(records: Sequence[Record], why: str) -> str:
+    plan, ended = records[0]["plan"], records[-1].get("ended")
+    candidate, stable = plan["candidate"], plan["stable"]
+    if ended:
+        return end_in_words(Kind(plan["kind"]), candidate, stable, Result(ended))
+    last = next(record for record in reversed(records) if "phase" in record)
+    if last["phase"] == "hold":
+        paused = _last_kind(records) == HoldKind.PAUSED
+        return why if paused else f"held: {why}"
+    return whereabouts(last["phase"], last["stage"], plan["steps"], candidate, stable)
+
+
+def _last_kind(records: Sequence[Record]) -> str:
+    return next((str(r["hold"]["kind"]) for r in reversed(records) if "hold" in r), "")
 
 
 def _override(records: Sequence[Record]) -> tuple[str, str]:

@@ -104,7 +104,9 @@ def look(opened: Opened) -> EnvironmentStatus:
             alone = ", and nobody drives it: its process is gone"
             if any(each.name == WATCHDOG and each.running for each in servers):
                 alone += "; the environment's watchdog ends it in a moment unless somebody does"
-        notes.append(f"rollout {found.rollout.rollout} is in phase {found.rollout.phase}{alone}")
+        notes.append(
+            f"rollout {found.rollout.rollout} is under way ({found.rollout.stands}){alone}"
+        )
     elif found.rollout is not None and found.rollout.result is Result.RESTORED:
         notes.append(undone(found.rollout))
     return EnvironmentStatus(
@@ -125,7 +127,8 @@ def look(opened: Opened) -> EnvironmentStatus:
 def undone(rollout: Summary) -> str:
     """Why the newest release does not serve."""
     when = f" {moment(rollout.ended)}" if rollout.ended is not None else ""
-    return f"release {rollout.candidate} was undone{when}: {rollout.why}"
+    end = "withdrawn" if rollout.stable is None else "undone"
+    return f"release {rollout.candidate} was {end}{when}: {rollout.why}"
 
 
 def headline(

@@ -109,9 +109,10 @@ def _endpoint(reading: Reading) -> str:
     endpoints, place = reading.track.endpoints, reading.endpoint
     if place is None:
         return ""
+    candidate = endpoints.candidate[place]
     return (
         f"{endpoints.names[place]}: candidate {did(reading.metric)} "
-        f"{count(endpoints.candidate[place])} of its requests, "
+        f"{count(candidate)} {'request' if candidate == 1 else 'requests'}, "
         f"stable {count(endpoints.stable[place])}; all endpoints: "
     )
 

@@ -97,20 +97,20 @@ def _check_verb(rollout: str, state: State, verb: str) -> None:
     asks = state.hold is not None and state.hold.kind is HoldKind.APPROVAL
     ways: tuple[str, ...] = ("backendctl rollout status",)
     if state.phase in machine.NO_RETURN:
-        why = f"it is in phase {state.phase} and will be through in a moment"
+        said = f"cannot be told to {verb}: it will be through in a moment"
     elif verb == "approve" and not asks:
-        why = "it does not wait for an approval"
+        said = "does not wait for an approval"
     elif verb == "resume" and asks:
-        why, ways = "it waits for an approval", ("backendctl rollout approve", *ways)
+        said, ways = "waits for an approval", ("backendctl rollout approve", *ways)
     elif verb == "resume" and not paused:
-        why = "it is not paused or held"
+        said = "is not paused or held"
     elif verb == "pause" and paused:
-        why = "it is paused or held already"
+        said = "is paused or held already"
     else:
         return
     raise BackendctlError(
         "rollout.state",
-        f"rollout {rollout} cannot {verb}: {why}",
+        f"rollout {rollout} {said}",
         state="nothing was changed",
         next=ways,
     )
@@ -139,7 +139,7 @@ def _check_passed(rollout: str, state: State) -> None:
     if state.hold is None and state.pause is None:
         raise BackendctlError(
             "rollout.state",
-            f"rollout {rollout} needs no word: it is in phase {state.phase} and goes on by itself",
+            f"rollout {rollout} needs no word: it goes on by itself",
             state="nothing was changed",
             next=("backendctl rollout watch",),
         )

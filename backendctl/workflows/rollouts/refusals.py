@@ -6,9 +6,9 @@ from backendctl.platforms.base import WATCHDOG, Platform
 from backendctl.rollout.history import Serving, serving, summary
 from backendctl.rollout.lease import LEASE
 from backendctl.rollout.planning import Baseline
-from backendctl.rollout.states import HoldKind, Phase, State
+from backendctl.rollout.states import HoldKind, State
 from backendctl.rollout.verdict import Forecast
-from backendctl.rollout.wording import duration, moment
+from backendctl.rollout.wording import duration, moment, whereabouts
 from backendctl.spec.model import PlatformName, Spec
 
 SUPERSEDE = "backendctl deploy --supersede --reason WHY"
@@ -58,7 +58,7 @@ def in_flight(
 ) -> BackendctlError:
     """A rollout that nobody drives just now, but that has not ended either."""
     found = summary(rollout, platform.store.records(rollout))
-    stands = "is held" if found.held else f"is in phase {found.phase}, left by its driver"
+    stands = "is held" if found.held else f"was left by its driver while {found.stands}"
     ways = "backendctl rollout resume" if found.held else "backendctl rollout recover"
     return BackendctlError(
         "rollout.locked",
@@ -105,13 +105,19 @@ def abandoned(rollout: str, state: State, waited: float) -> BackendctlError:
     )
 
 
+def _doing(state: State) -> str:
+    plan = state.plan
+    if state.hold is not None:
+        return "held"
+    return whereabouts(state.phase, state.stage, plan.steps, plan.candidate, plan.stable)
+
+
 def driver_dead(rollout: str, state: State | None) -> BackendctlError:
-    phase = state.phase if state is not None else Phase.PREPARE
     stuck = state is not None and state.hold is not None and state.hold.kind is HoldKind.STUCK
     cause = state.hold.why.message if stuck and state and state.hold else "its driver is gone"
     return BackendctlError(
         "rollout.state",
-        f"nobody drives rollout {rollout}, which is in phase {phase}",
+        f"nobody drives rollout {rollout}" + (f", left {_doing(state)}" if state else ""),
         cause=cause,
         state="the gateway keeps its present weights",
         next=("backendctl rollout recover",),

@@ -136,7 +136,7 @@ def test_the_reason_names_the_endpoint_and_what_both_arms_did_there() -> None:
     found = judge(plan, seen(plan, blocks_of([pair])), 10.0)
     assert found.decision is Decision.FAIL
     assert found.reason.startswith(
-        "GET /orders/{id}: candidate failed 14 of its requests, stable 0; all endpoints: "
+        "GET /orders/{id}: candidate failed 14 requests, stable 0; all endpoints: "
         "candidate failed 15 of 250 requests"
     )
     worst = found.numbers["metrics"]["errors"]["endpoints"]["GET /orders/{id}"]
