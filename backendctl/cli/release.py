@@ -140,6 +140,8 @@ def _detached(session: Session, opened: "Opened", changes: "Changes") -> Answer:
 
 def tell_of_child(session: Session, document: "Mapping[str, Any]") -> None:
     """Say what the detached command said, as it would have said it here."""
+    from backendctl.cli.rollout_events import wrapped
+
     event, data = str(document.get("event", "")), document.get("data") or {}
     if session.output is Output.JSONL:
         session.emit(event, data)
@@ -154,7 +156,8 @@ def tell_of_child(session: Session, document: "Mapping[str, Any]") -> None:
             session.line(f"{data['name']}: {mark} ({data['seconds']:.1f} s)")
         case "rollout.forecasted":
             for line in data["forecast"]["advice"]:
-                session.line(f"  {line}")
+                for part in wrapped(f"  {line}"):
+                    session.line(part)
 
 
 def _goes_on(session: Session, found: "Detached") -> Answer:
