@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backendctl.cli.outlet import Outlet
+from backendctl.cli.wrapping import columns, fitted
 from backendctl.errors import BackendctlError, Exit
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def print_error(error: BackendctlError) -> None:
         lines.append(f"  state: {_indent(error.state)}")
     lines += [f"  {'next: ' if i == 0 else '      '} {what}" for i, what in enumerate(error.next)]
     outlet = Outlet(sys.stderr)
-    outlet.write("\n".join(lines) + "\n")
+    outlet.write(fitted("\n".join(lines), columns(outlet)) + "\n")
     outlet.flush()
 
 

@@ -47,6 +47,7 @@ from backendctl.cli.answer import Answer as Answer
 from backendctl.cli.outlet import Outlet
 from backendctl.cli.typed import completed, requested_output, spoken_name
 from backendctl.cli.waits import Waits
+from backendctl.cli.wrapping import columns, fitted
 from backendctl.errors import BackendctlError, Exit
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Session:
         if self.output is Output.JSONL:
             self.emit("progress", {"text": text})
         else:
-            self.console.print(text, markup=False)
+            self.console.print(fitted(text, columns(self._progress)), markup=False)
 
     def detail(self, text: str) -> None:
         """A line that only `--verbose` shows."""
@@ -233,7 +234,7 @@ class Session:
             if callable(answer.text):
                 answer.text(_console(self._out, soft_wrap=not self._out.isatty()))
             elif answer.text:
-                self._out.write(answer.text.rstrip("\n") + "\n")
+                self._out.write(fitted(answer.text.rstrip("\n"), columns(self._out)) + "\n")
             self._out.flush()
             if answer.error is not None:
                 print_error(answer.error)
