@@ -25,7 +25,7 @@ from backendctl.rollout.observations import Command
 from backendctl.rollout.records import Record, Transition, replay
 from backendctl.rollout.samples import Samples
 from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State
-from backendctl.rollout.undecided import so_far
+from backendctl.rollout.undecided import no_verdict, so_far
 from backendctl.rollout.verdict import Decision
 from backendctl.rollout.wording import duration, end_in_words, moment, whereabouts
 
@@ -149,15 +149,19 @@ def pausing(state: State) -> str:
 
 def because(state: State) -> str:
     """The reason, in one sentence or two."""
-    if state.hold is not None:
-        return state.hold.why.message
+    judgement, hold = state.judgement, state.hold
+    if hold is not None:
+        at_step = state.judged_stage != state.plan.bake_stage and not state.blind
+        if judgement is None or hold.kind is not HoldKind.INCONCLUSIVE or not at_step:
+            return hold.why.message
+        inconclusive = judgement.decision is Decision.INCONCLUSIVE
+        return no_verdict(state, judgement) if inconclusive else hold.why.message
     if state.result is Result.RESTORED or state.phase is Phase.ABORT:
         return state.why.message if state.why is not None else ""
     if state.override is not None:
         return f"{state.override.by} promoted it: {state.override.reason}"
     kind = state.plan.kind
     if state.result is not Result.PROMOTED:
-        judgement = state.judgement
         if judgement is None:
             return ""
         undecided = judgement.decision is Decision.CONTINUE

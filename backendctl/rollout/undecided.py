@@ -20,6 +20,17 @@ def so_far(state: State, judgement: Judgement) -> str:
     return text
 
 
+def no_verdict(state: State, judgement: Judgement) -> str:
+    """As `so_far`, where the deadline of a step came first."""
+    numbers = judgement.numbers
+    text = "no verdict by the deadline"
+    if not numbers["candidate_requests"] + numbers["stable_requests"]:
+        return f"{text}: there was no traffic"
+    if any(each["stable_breaks_limit"] for each in numbers["metrics"].values()):
+        text += ", and stable breaks the limit as well, so that the limit cannot decide"
+    return f"{text}. {so_far(state, judgement)}"
+
+
 def _seen(judgement: Judgement) -> str:
     numbers = judgement.numbers
     evidence, limit = numbers["evidence"], numbers["evidence_limit"]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from backendctl.cli.rollout import app
 from backendctl.cli.rollout_events import Words
-from backendctl.rollout.events import BlockObserved, Event, Held
+from backendctl.rollout.events import BlockObserved, Event, Held, Shifted
 from backendctl.rollout.states import Hold, HoldKind, Kind, Phase, Result, Why
 from backendctl.rollout.wording import end_in_words, whereabouts
 from backendctl.workflows import environment
@@ -51,6 +51,29 @@ def test_the_reason_is_one_short_sentence(desk: Desk, words: str) -> None:
     assert "at the present rate) until it can pass, slowest: " in line
     assert "certificate" not in line
     assert len(line) < 250
+
+
+@pytest.mark.parametrize(
+    ("rps", "said"),
+    [(3.0, "Nothing bad seen so far; about "), (0.0, "no verdict by the deadline")],
+)
+def test_a_step_without_a_verdict_says_what_it_lacked(desk: Desk, rps: float, said: str) -> None:
+    desk.fake.store.dead.add(desk.owner)
+    recover(desk.fake.platform, lambda _: None, by="bob", means=means(desk.fake))
+    other = Desk(desk.fake, owner="carol")
+
+    def quieter(event: Event) -> None:
+        if isinstance(event, Shifted):
+            desk.fake.env.rps = rps
+
+    other.on_event = quieter
+    done = other.deploy()
+    assert done.result == "held"
+    assert done.reason.startswith("no verdict by the deadline")
+    assert said in done.reason
+    assert "certificate" not in done.reason
+    assert len(done.reason) < 250
+    assert "The numbers that decided:" in shown("explain")
 
 
 def test_the_numbers_are_those_so_far_and_the_step_is_named(desk: Desk) -> None:
