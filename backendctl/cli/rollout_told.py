@@ -18,7 +18,9 @@ def show_history(console: "Console", where: str, listed: "list[Summary]") -> Non
     if not listed:
         console.print(f"{where} has had no rollout yet.", markup=False)
     for each in listed:
-        result = each.stands.partition(":")[0] if each.ended is not None else "under way"
+        result = "held" if each.held else "under way"
+        if each.ended is not None:
+            result = each.stands.partition(":")[0]
         over = "the first" if each.stable is None else f"over {each.stable}"
         line = f"{each.rollout}  {moment(each.began)}  {result:<9} {each.kind}, release "
         console.print(f"{line}{each.candidate} {over}, by {each.begun_by}", markup=False)

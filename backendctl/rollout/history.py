@@ -10,7 +10,7 @@ from backendctl.rollout.events import Event, events_of
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.machine import NO_RETURN
 from backendctl.rollout.records import Record, Transition, replay
-from backendctl.rollout.states import HoldKind, Kind, Result, State
+from backendctl.rollout.states import Kind, Result, State
 from backendctl.rollout.wording import end_in_words, whereabouts
 
 
@@ -117,13 +117,10 @@ def _stands(records: Sequence[Record], why: str) -> str:
         return end_in_words(Kind(plan["kind"]), candidate, stable, Result(ended))
     last = next(record for record in reversed(records) if "phase" in record)
     if last["phase"] == "hold":
-        paused = _last_kind(records) == HoldKind.PAUSED
-        return why if paused else f"held: {why}"
+        hold = next(record["hold"] for record in reversed(records) if "hold" in record)
+        lacked = hold["why"]["code"] == "deadline"  # what it lacked is for `explain`
+        return "no verdict by the deadline" if lacked else why
     return whereabouts(last["phase"], last["stage"], plan["steps"], candidate, stable)
-
-
-def _last_kind(records: Sequence[Record]) -> str:
-    return next((str(r["hold"]["kind"]) for r in reversed(records) if "hold" in r), "")
 
 
 def _override(records: Sequence[Record]) -> tuple[str, str]:

@@ -100,13 +100,12 @@ def look(opened: Opened) -> EnvironmentStatus:
             "driver_lives": found.driver_lives,
         }
         alone = ""
+        doing = "held" if found.rollout.held else "under way"
         if found.stranded:
             alone = ", and nobody drives it: its process is gone"
             if any(each.name == WATCHDOG and each.running for each in servers):
                 alone += "; the environment's watchdog ends it in a moment unless somebody does"
-        notes.append(
-            f"rollout {found.rollout.rollout} is under way ({found.rollout.stands}){alone}"
-        )
+        notes.append(f"rollout {found.rollout.rollout} is {doing} ({found.rollout.stands}){alone}")
     elif found.rollout is not None and found.rollout.result is Result.RESTORED:
         notes.append(undone(found.rollout))
     return EnvironmentStatus(

@@ -74,6 +74,9 @@ def test_a_step_without_a_verdict_says_what_it_lacked(desk: Desk, rps: float, sa
     assert "certificate" not in done.reason
     assert len(done.reason) < 250
     assert "The numbers that decided:" in shown("explain")
+    top, below = shown("history").splitlines()[:2]
+    assert " held " in top
+    assert below.strip() == "no verdict by the deadline"
 
 
 def test_the_numbers_are_those_so_far_and_the_step_is_named(desk: Desk) -> None:
