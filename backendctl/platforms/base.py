@@ -448,6 +448,11 @@ class Meter(Protocol):
         """
         ...
 
+    def leave_out(self, start: float, end: float) -> None:
+        """What is counted between these moments (seconds since the epoch) is not how users are
+        served, a load test above all: `history` leaves those spans out."""
+        ...
+
 
 # --- store ------------------------------------------------------------------------------------
 

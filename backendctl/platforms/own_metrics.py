@@ -68,6 +68,9 @@ class OwnMetricsMeter:
     def history(self, since: float) -> Sequence[Span]:
         return self._meter.history(since)
 
+    def leave_out(self, start: float, end: float) -> None:
+        self._meter.leave_out(start, end)
+
     def _read(self, metric: OwnMetric, release: Release | None) -> "tuple[int, int] | str":
         if release is None:
             return "the release is not recorded"

@@ -1,6 +1,7 @@
 """`backendctl loadtest`: from an environment, or a URL, to a judged and kept load test."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,7 @@ def run(opened: Opened, planned: Plan, on_event: OnEvent) -> LoadTestResult:
     """Run the planned test and write its reports; raises what `run_load_test` raises."""
     layout = Layout(opened.project, opened.environment.name)
     folder = layout.make(results_root(opened)) / new_id()
+    began = time.time()
     try:
         result = run_load_test(
             planned.target,
@@ -142,8 +144,20 @@ def run(opened: Opened, planned: Plan, on_event: OnEvent) -> LoadTestResult:
         if error.code == "interrupted":
             write_reports(load(folder))
         raise
+    finally:
+        if _is_own(opened, planned.target):
+            # Rollouts compare with how users are served, not with how this was.
+            opened.platform.meter.leave_out(began, time.time())
     write_reports(result)
     return result
+
+
+def _is_own(opened: Opened, target: str) -> bool:
+    """Whether the target is the environment's own gateway."""
+    try:
+        return target.rstrip("/") == opened.platform.router.url
+    except BackendctlError:
+        return False
 
 
 def write_reports(result: LoadTestResult) -> None:

@@ -328,6 +328,10 @@ class FakeMeter:
             raise gateway_error("remember")
         return [span for span in self._env.history if span.start >= since]
 
+    def leave_out(self, start: float, end: float) -> None:
+        kept = [s for s in self._env.history if s.end <= start or end <= s.start]
+        self._env.history[:] = kept
+
 
 class FakeStore:
     """base.Store in memory. A holder is dead once its owner is in `dead`. Leases are kept on the

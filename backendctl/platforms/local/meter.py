@@ -88,6 +88,10 @@ class EnvoyMeter:
         counts at those that the last `up` was told."""
         return self.recorded.since(since)
 
+    def leave_out(self, start: float, end: float) -> None:
+        """As the base says."""
+        self.recorded.leave_out(start, end)
+
     def counters(self) -> Sample:
         """A sample without its breakdown, which costs little.
 

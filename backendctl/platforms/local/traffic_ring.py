@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from backendctl.filesystem import PRIVATE_FILE, make_folder, writing
+from backendctl.filesystem import PRIVATE_FILE, atomic_write, make_folder, writing
 from backendctl.platforms.base import Latencies, Span
 
 SEGMENT_LINES = 720
@@ -22,7 +22,11 @@ SEGMENTS = 25
 """Two releases' spans of 10 s fill a segment in an hour: a day of a rollout that never ends, and
 two days of one release, in about 4 MB at most."""
 
+DAY = 86400.0
+"""Seconds for which spans are kept."""
+
 _NAME = "{:08d}.jsonl"
+_LEFT_OUT = "left-out.json"
 
 
 class TrafficRing:
@@ -60,7 +64,29 @@ class TrafficRing:
         for path in self._segments():
             with writing(path, "what was recorded is untouched"):
                 found.extend(self._read(path))
-        return sorted((s for s in found if s.start >= moment), key=lambda span: span.start)
+        left_out = self._left_out()
+        return sorted(
+            (
+                span
+                for span in found
+                if span.start >= moment
+                and not any(span.start < end and start < span.end for start, end in left_out)
+            ),
+            key=lambda span: span.start,
+        )
+
+    def leave_out(self, start: float, end: float) -> None:
+        """Spans that overlap with that time are not given back any more."""
+        kept = [each for each in self._left_out() if each[1] >= start - DAY]
+        make_folder(self._folder)
+        atomic_write(self._folder / _LEFT_OUT, json.dumps([*kept, (start, end)]).encode())
+
+    def _left_out(self) -> list[tuple[float, float]]:
+        try:
+            body = json.loads((self._folder / _LEFT_OUT).read_bytes())
+        except FileNotFoundError:
+            return []
+        return [(float(start), float(end)) for start, end in body]
 
     def _open_segment(self) -> Path:
         segments = self._segments()

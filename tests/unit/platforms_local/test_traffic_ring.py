@@ -35,6 +35,15 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, all_
     assert list(ring.since(55.0)) == [each for each in spans if each.start >= 55.0]
 
 
+def test_what_was_no_users_traffic_is_left_out_and_stays_so(tmp_path: Path) -> None:
+    ring = TrafficRing(tmp_path, EDGES)
+    ring.append([span(place) for place in range(10)])
+    ring.leave_out(25.0, 41.0)
+    ring.leave_out(70.0, 80.0)
+    kept = [each.start for each in TrafficRing(tmp_path, EDGES).since(0.0)]
+    assert kept == [0.0, 10.0, 50.0, 60.0, 80.0, 90.0]
+
+
 def test_nothing_recorded_is_an_empty_history(tmp_path: Path) -> None:
     assert TrafficRing(tmp_path / "never", EDGES).since(0.0) == []
 
