@@ -159,7 +159,9 @@ class Words:
             case e.Held():
                 return [f"  held ({event.hold.kind}): {event.hold.why.message}"]
             case e.Aborting():
-                return [f"  undoing: {event.why.message}"]
+                # A verdict's reason stands in the line before.
+                why = "" if event.why.code == "verdict" else f": {event.why.message}"
+                return [f"  undoing{why}"]
             case e.Ended():
                 notes = [f"  note: {note}" for note in event.notes]
                 return [*notes, f"Rollout {event.rollout}: {self._end(event)}"]
