@@ -29,6 +29,8 @@ FIRST_BAKE = 10.0
 one that dies after a few seconds should not count as deployed."""
 SERIES = 3
 """How often the count of the present traffic is begun anew with the gateway's counters."""
+NEAR = 0.5
+"""Part of a limit from which stable's own rate makes judging take notably longer."""
 TRAFFIC_WINDOW = 2.0
 """Seconds over which the present traffic is counted."""
 
@@ -236,4 +238,12 @@ def expected(
     ]
     if plan.reference:
         said.append(f"what release {plan.stable} does is taken from {plan.reference}")
+    said += [
+        f"it takes long because release {plan.stable} itself is near the limit: "
+        f"{100.0 * rate:.2g} % of {metric.name}, {100.0 * metric.limit:.2g} % is allowed"
+        for metric in judged.metrics
+        if metric.limit is not None
+        and metric.reference_requests
+        and (rate := metric.reference_events / metric.reference_requests) >= NEAR * metric.limit
+    ]
     return replace(made, advice=(*made.advice, *said))

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def _validate(document: Mapping[str, Any], where: Positions) -> tuple[Spec | Non
 
 def _without_a_peak(document: Mapping[str, Any], where: Positions) -> Iterable[Located]:
     load = document.get("load")
-    if isinstance(load, Mapping) and not states_a_peak(load):
+    if isinstance(load, Mapping) and not states_a_peak(load) and not _misspelt_peak(load):
         path = ("load",)
         yield (
             path,
@@ -156,6 +157,11 @@ def _without_a_peak(document: Mapping[str, Any], where: Positions) -> Iterable[L
                 "peak_rps (requests per second) or peak_users (users at the same time)",
             ),
         )
+
+
+def _misspelt_peak(load: Mapping[str, Any]) -> bool:
+    """Whether a key that is not known was meant for the peak: that is said of the key itself."""
+    return any(get_close_matches(key, ("peak_rps", "peak_users"), 1) for key in load)
 
 
 def _named_twice(document: Mapping[str, Any], where: Positions) -> Iterable[Located]:

@@ -224,3 +224,11 @@ def test_any_document_is_read_or_refused_with_problems(document: dict[str, objec
 def test_a_problem_leads_to_the_keys_of_its_table(added: str, command: str) -> None:
     (line,) = broken(f"{BASE}{added}\n").next
     assert line.split("  ")[0] == command
+
+
+def test_a_misspelt_peak_is_one_problem() -> None:
+    text = b"[service]\nname = 'a'\nstart = 'x'\n[load]\npeek_rps = 50\n"
+    with pytest.raises(BackendctlError) as refused:
+        read_spec(text, "backend.toml")
+    (problem,) = refused.value.data["problems"]
+    assert "peak_rps" in problem["message"]
