@@ -218,7 +218,7 @@ def _arm(arm: ArmCount) -> str:
 
 def time_left(standing: Standing, at: float) -> str:
     """About how long the present stage still takes, rounded so that it can be read."""
-    from backendctl.rollout.wording import duration
+    from backendctl.rollout.verdict.words import duration
 
     seconds = standing.seconds_left(at)
     if seconds is None:

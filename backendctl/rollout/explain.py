@@ -27,7 +27,8 @@ from backendctl.rollout.samples import Samples
 from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State
 from backendctl.rollout.undecided import no_verdict, so_far
 from backendctl.rollout.verdict import Decision
-from backendctl.rollout.wording import duration, end_in_words, moment, whereabouts
+from backendctl.rollout.verdict.words import duration
+from backendctl.rollout.wording import end_in_words, moment, whereabouts
 
 HELD = {
     HoldKind.PAUSED: "is paused",

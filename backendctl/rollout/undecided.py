@@ -3,7 +3,8 @@
 from backendctl.rollout.states import State
 from backendctl.rollout.verdict import Judgement, Plan
 from backendctl.rollout.verdict.parameters import NO_STEP_UP
-from backendctl.rollout.wording import duration, events_in_words
+from backendctl.rollout.verdict.words import duration
+from backendctl.rollout.wording import events_in_words
 
 
 def so_far(state: State, judgement: Judgement) -> str:

@@ -8,7 +8,8 @@ from backendctl.rollout.lease import LEASE
 from backendctl.rollout.planning import Baseline
 from backendctl.rollout.states import HoldKind, State
 from backendctl.rollout.verdict import Forecast
-from backendctl.rollout.wording import duration, moment, whereabouts
+from backendctl.rollout.verdict.words import duration
+from backendctl.rollout.wording import moment, whereabouts
 from backendctl.spec.model import PlatformName, Spec
 
 SUPERSEDE = "backendctl deploy --supersede --reason WHY"
