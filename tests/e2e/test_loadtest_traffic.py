@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from http.client import RemoteDisconnected
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -57,6 +59,13 @@ def test_errors_and_closed_connections_are_failures_and_nothing_is_sent_again() 
     assert report.failed == hung_up + report.statuses["500"]
     assert len(report.failures) == report.failed
     assert {f["new_connection"] for f in report.failures} == {True, False}
+
+
+def test_the_service_tells_what_it_saw_also_where_the_next_request_would_be_hung_up_on() -> None:
+    with http_service(hang_up_every=1) as service:
+        with pytest.raises(RemoteDisconnected):
+            urlopen(service.url, timeout=10)  # noqa: S310 - loopback
+        assert service.seen()["seen"] == {"GET hung up": 1}
 
 
 def test_a_stalled_server_does_not_slow_the_traffic_down_and_shows_in_its_latencies() -> None:
