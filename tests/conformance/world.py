@@ -4,7 +4,6 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +17,9 @@ from backendctl.platforms.base import (
     Release,
     Routes,
 )
+from tests.waiting import eventually
+
+__all__ = ["START", "World", "eventually"]
 
 START = (sys.executable, "app.py", "--port=$PORT")
 _DEADLINE = 20.0
@@ -84,13 +86,3 @@ class World:
         for number in self.started:
             self.platform.runtime.stop(number)
             self.platform.router.disconnect(number)
-
-
-def eventually(check: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Whether `check` comes true within that time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if check():
-            return True
-        time.sleep(0.02)
-    return check()

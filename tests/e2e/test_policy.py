@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Project
-from tests.local_servers import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("policy")]
 SERVICE = Path(__file__).parents[1] / "conformance" / "service"

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.commands import Project, Said
-from tests.local_servers import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("command-faults")]
 SERVICE = Path(__file__).parents[1] / "conformance" / "service"

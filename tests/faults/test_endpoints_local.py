@@ -11,7 +11,7 @@ from backendctl.rollout.judge import shipped
 from backendctl.rollout.records import check
 from backendctl.workflows.rollouts import explain_rollout
 from tests.faults.rollout_driver import deploy, environment
-from tests.local_servers import OpenLoop
+from tests.open_loop import OpenLoop
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("rollout-local")]
 MIX = (*(("GET", f"/products/{i}") for i in range(24)), ("GET", "/report/2026?user=anna"))
@@ -32,8 +32,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, P
 
 def test_the_broken_endpoint_is_found_named_and_shown(shop: tuple[Platform, Path]) -> None:
     platform, project = shop
-    port = int(platform.router.url.rpartition(":")[2])
-    with OpenLoop(port, 100.0, MIX) as users:
+    with OpenLoop(platform.router.url, 100.0, MIX) as users:
         users.run(0.5)
         outcome = deploy(platform, project, {"BROKEN": "/report"})
         users.run(0.3)

@@ -20,7 +20,8 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.postgres import Postgres
 from backendctl.platforms.local.supervisor import Program, Supervisor
-from tests.local_servers import eventually, foundation_of
+from tests.local_platform.servers import foundation_of
+from tests.waiting import eventually
 
 psycopg = pytest.importorskip("psycopg")
 pytestmark = pytest.mark.faults

@@ -13,7 +13,7 @@ import pytest
 from backendctl.platforms.local import launch
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.supervisor import Program, ProgramState, Supervisor
-from tests.local_servers import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
 

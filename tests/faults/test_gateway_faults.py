@@ -12,7 +12,9 @@ from backendctl import filesystem
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Routes
 from backendctl.platforms.local.gateway import GatewayFiles
-from tests.local_servers import OpenLoop, Stand, eventually, stand
+from tests.local_platform.servers import Stand, stand
+from tests.open_loop import OpenLoop
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
 
@@ -32,7 +34,7 @@ def test_a_candidate_killed_at_half_weight_fails_only_what_cannot_be_repeated(
     halves: Stand,
 ) -> None:
     mix = (("GET", "/keep?sleep=0.02"), ("GET", "/new"), ("POST", "/keep?sleep=0.02"))
-    with OpenLoop(halves.port, rps=150, mix=mix) as load:
+    with OpenLoop(halves.url, rps=150, mix=mix) as load:
         load.run(1.0)
         killed = time.time()
         os.kill(halves.pid("release-2-0"), 9)
@@ -81,7 +83,7 @@ def test_a_dead_gateway_refuses_new_weights_and_keeps_the_old_ones_on_file(
 
 def test_a_dead_supervisor_interrupts_no_request_and_is_replaced(halves: Stand) -> None:
     record = halves.layout.run / "supervisord.pid.json"
-    with OpenLoop(halves.port, rps=80) as load:
+    with OpenLoop(halves.url, rps=80) as load:
         load.run(0.3)
         before = {name: status.pid for name, status in halves.supervisor.programs().items()}
         os.kill(int((halves.layout.run / "supervisord.pid").read_text()), 9)

@@ -17,7 +17,8 @@ from backendctl.rollout.records import check, fold
 from backendctl.rollout.states import Phase, State
 from backendctl.workflows.rollouts import post_command, recover, run_rollback
 from tests.faults.rollout_driver import deploy, environment, spec
-from tests.local_servers import OpenLoop, eventually
+from tests.open_loop import OpenLoop
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("rollout-local")]
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ class Shop:
         self.project = project
 
     def users(self) -> OpenLoop:
-        return OpenLoop(int(self.platform.router.url.rpartition(":")[2]), RPS, PLAIN)
+        return OpenLoop(self.platform.router.url, RPS, PLAIN)
 
     def driver(self, *values: str) -> "subprocess.Popen[str]":
         """A deploy in a process of its own."""

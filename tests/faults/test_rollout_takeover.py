@@ -20,7 +20,7 @@ from bench.crash_matrix.scenarios import scenarios
 from bench.shop.drivers import Death, PatientJudge, Record, Running, run
 from bench.shop.environment import Pace, Shop, open_shop
 from bench.shop.users import Users, users
-from tests.local_servers import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("rollout-takeover")]
 SCENARIOS = {scenario.name: scenario for scenario in scenarios()}

@@ -21,7 +21,8 @@ from backendctl.rollout.states import HoldKind, Phase, State
 from backendctl.workflows.rollouts import explain_rollout, history, post_command
 from backendctl.workflows.watchdog import NAME
 from tests.faults.rollout_driver import deploy, environment
-from tests.local_servers import OpenLoop, eventually
+from tests.open_loop import OpenLoop
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("watchdog-local")]
 ROOT = Path(__file__).parents[2]
@@ -39,8 +40,7 @@ class Shop:
         self.project = project
 
     def users(self) -> OpenLoop:
-        port = int(self.platform.router.url.rpartition(":")[2])
-        return OpenLoop(port, RPS, (("GET", "/keep"), ("GET", "/new")))
+        return OpenLoop(self.platform.router.url, RPS, (("GET", "/keep"), ("GET", "/new")))
 
     def driver(self) -> "subprocess.Popen[bytes]":
         """A deploy in a process of its own."""

@@ -27,7 +27,7 @@ from backendctl.platforms.base import (
 )
 from backendctl.platforms.own_metrics import OwnMetricsMeter, UnreadError, counts, summed
 from backendctl.spec.model import OwnMetric
-from tests.local_servers import eventually
+from tests.waiting import eventually
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))

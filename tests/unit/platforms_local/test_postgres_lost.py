@@ -7,7 +7,7 @@ import pytest
 from backendctl.errors import BackendctlError
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.postgres import Postgres
-from tests.local_servers import foundation_of
+from tests.local_platform.servers import foundation_of
 
 PASSWORDS = b'{"postgres": "a", "app": "b"}'
 

@@ -14,7 +14,7 @@ from backendctl.platforms.local import launch, supervision
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.supervisor import Program, Supervisor
 from backendctl.platforms.local.supervisord import configuration, last_end
-from tests.local_servers import eventually
+from tests.waiting import eventually
 
 
 def test_a_log_under_the_limit_is_left_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from backendctl.platforms.base import Invocation
 from backendctl.platforms.local import launch
 from backendctl.workflows import dev
-from tests.local_servers import eventually
+from tests.waiting import eventually
 
 _SERVER = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 _DEV = """

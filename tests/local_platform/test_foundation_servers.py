@@ -13,7 +13,7 @@ from backendctl.platforms.local.foundation import LocalFoundation
 from backendctl.platforms.local.issuer import mint_token
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.support import checks
-from tests.local_servers import foundation_of
+from tests.local_platform.servers import foundation_of
 
 psycopg = pytest.importorskip("psycopg")
 jwt = pytest.importorskip("jwt")

@@ -11,7 +11,9 @@ import pytest
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Routes
 from backendctl.platforms.local.meter import STANDARD_EDGES_MS
-from tests.local_servers import HOST, OpenLoop, Stand, eventually, stand
+from tests.local_platform.servers import HOST, Stand, stand
+from tests.open_loop import OpenLoop
+from tests.waiting import eventually
 
 _HALF = Routes({1: 50, 2: 50}, fallback=1)
 
@@ -37,7 +39,7 @@ def test_errors_and_requests_of_both_arms_are_exact_across_changes_of_weight(
 ) -> None:
     meter = halves.meter()
     mix = (("GET", "/new?status=500"), ("POST", "/keep"), ("GET", "/keep"))
-    with OpenLoop(halves.port, rps=200, mix=mix) as load:
+    with OpenLoop(halves.url, rps=200, mix=mix) as load:
         for routes in (Routes({1: 80, 2: 20}, fallback=1), _HALF, Routes({1: 0, 2: 100})):
             load.run(0.5)
             halves.router.apply(routes)
@@ -54,7 +56,7 @@ def test_errors_and_requests_of_both_arms_are_exact_across_changes_of_weight(
 
 
 def test_what_the_fallback_hides_counts_against_the_release_that_died(halves: Stand) -> None:
-    with OpenLoop(halves.port, rps=150, mix=(("GET", "/keep?sleep=0.02"), ("GET", "/new"))) as load:
+    with OpenLoop(halves.url, rps=150, mix=(("GET", "/keep?sleep=0.02"), ("GET", "/new"))) as load:
         load.run(0.7)
         os.kill(halves.pid("release-2-0"), 9)
         load.run(1.0)
@@ -69,7 +71,7 @@ def test_what_the_fallback_hides_counts_against_the_release_that_died(halves: St
 
 def test_streams_in_flight_do_not_look_like_failures(halves: Stand) -> None:
     meter = halves.meter()
-    with OpenLoop(halves.port, rps=40, mix=(("GET", "/new?stream=10"),)) as load:
+    with OpenLoop(halves.url, rps=40, mix=(("GET", "/new?stream=10"),)) as load:
         assert eventually(lambda: halves.counted(2)["requests"] >= 8)
         arms = [meter.sample().arms[2] for _ in range(20)]
     assert load.failed == []
@@ -78,7 +80,7 @@ def test_streams_in_flight_do_not_look_like_failures(halves: Stand) -> None:
 
 def test_a_response_cut_short_is_an_error_of_its_release(halves: Stand) -> None:
     halves.router.apply(Routes({1: 0, 2: 100}))
-    with OpenLoop(halves.port, rps=40, mix=(("GET", "/new?stream=40"),)) as load:
+    with OpenLoop(halves.url, rps=40, mix=(("GET", "/new?stream=40"),)) as load:
         assert eventually(lambda: halves.counted(2)["requests"] >= 5)
         halves.router.apply(Routes({1: 100, 2: 0}))
         os.kill(halves.pid("release-2-0"), 9)
@@ -95,7 +97,7 @@ def test_requests_with_no_healthy_release_are_errors_and_not_masked(halves: Stan
     meter = halves.meter()
     assert eventually(lambda: all(a.healthy == 0 for a in meter.sample().arms.values()))
     before = meter.sample().arms
-    with OpenLoop(halves.port, rps=100, mix=(("GET", "/new"),)) as load:
+    with OpenLoop(halves.url, rps=100, mix=(("GET", "/new"),)) as load:
         load.run(0.3)
     after = meter.sample().arms
     errors = sum(after[n].errors - before[n].errors for n in (1, 2))
@@ -110,7 +112,7 @@ def test_clients_that_hang_up_do_not_look_like_failures(halves: Stand) -> None:
     assert eventually(lambda: sum(halves.counted(n)["requests"] for n in (1, 2)) == 10)
     for connection in connections:
         connection.close()
-    with OpenLoop(halves.port, rps=50, mix=(("GET", "/new"),)) as load:
+    with OpenLoop(halves.url, rps=50, mix=(("GET", "/new"),)) as load:
         load.run(0.3)
     arms = halves.meter().sample().arms
     assert load.failed == []

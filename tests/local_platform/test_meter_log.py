@@ -12,7 +12,9 @@ import pytest
 from backendctl.platforms.base import Breakdown, Routes
 from backendctl.platforms.local.meter import EnvoyMeter
 from backendctl.platforms.local.supervision import rotate
-from tests.local_servers import OpenLoop, Stand, eventually, stand
+from tests.local_platform.servers import Stand, stand
+from tests.open_loop import OpenLoop
+from tests.waiting import eventually
 
 _HALF = Routes({1: 50, 2: 50}, fallback=1)
 
@@ -45,7 +47,7 @@ def test_every_failure_is_told_apart_though_the_log_is_rotated_meanwhile(halves:
     mix = (("GET", "/orders/17?status=500"), ("POST", "/carts?status=503"), ("GET", "/fine"))
     failed: Counter[tuple[str, str]] = Counter()
     for _ in range(3):
-        with OpenLoop(halves.port, rps=150, mix=mix) as load:
+        with OpenLoop(halves.url, rps=150, mix=mix) as load:
             load.run(0.4)
         failed.update((outcome.release, outcome.path) for outcome in load.failed)
         # Quiet first: a line that is written between copy and cut would be lost.
@@ -70,7 +72,7 @@ def test_what_the_fallback_answered_is_the_failure_of_the_release_that_died(halv
     meter = halves.meter()
     meter.sample()
     mix = (("GET", "/keep/7?sleep=0.05"),)
-    with OpenLoop(halves.port, rps=150, mix=mix) as load:
+    with OpenLoop(halves.url, rps=150, mix=mix) as load:
         load.run(0.5)
         os.kill(halves.pid("release-2-0"), 9)
         load.run(0.2)

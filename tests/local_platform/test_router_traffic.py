@@ -16,7 +16,9 @@ from backendctl.platforms.local import router as router_module
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin
 from backendctl.platforms.local.gateway import GatewayFiles
 from backendctl.platforms.local.router import EnvoyRouter
-from tests.local_servers import OpenLoop, Stand, eventually, stand
+from tests.local_platform.servers import Stand, stand
+from tests.open_loop import OpenLoop
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def test_with_no_release_the_gateway_says_so_itself(gateway: Stand) -> None:
 def test_a_whole_canary_loses_no_request_and_counts_every_one(serving: Stand) -> None:
     router, meter = serving.router, serving.meter(300)
     shares = {}
-    with OpenLoop(serving.port, rps=150) as load:
+    with OpenLoop(serving.url, rps=150) as load:
         serving.up(2)
         for weight in (0, 10, 50, 100):
             router.apply(Routes({1: 100 - weight, 2: weight}, fallback=1))
@@ -73,7 +75,7 @@ def test_a_whole_canary_loses_no_request_and_counts_every_one(serving: Stand) ->
 def test_after_apply_returns_no_request_reaches_the_old_release(serving: Stand) -> None:
     serving.up(2)
     router = serving.router
-    with OpenLoop(serving.port, rps=100, mix=(("GET", "/keep"), ("GET", "/new"))):
+    with OpenLoop(serving.url, rps=100, mix=(("GET", "/keep"), ("GET", "/new"))):
         for new, old in ((2, 1), (1, 2)) * 5:
             router.apply(Routes({new: 100, old: 0}))
             assert {serving.get()[1] for _ in range(5)} == {f"r{new}".encode()}
@@ -152,7 +154,7 @@ def test_a_refused_configuration_leaves_the_former_one_served_and_on_file(
 
 def test_drain_waits_for_a_request_in_flight_and_gives_up_at_its_deadline(serving: Stand) -> None:
     serving.up(2)
-    with OpenLoop(serving.port, rps=20, mix=(("GET", "/new?sleep=1.5"),)) as load:
+    with OpenLoop(serving.url, rps=20, mix=(("GET", "/new?sleep=1.5"),)) as load:
         assert eventually(lambda: in_flight(serving, 1) > 0)
         serving.router.apply(Routes({2: 100, 1: 0}))
         assert serving.router.drain(1, deadline=0.2) is False
@@ -192,7 +194,7 @@ def test_requests_are_spread_over_replicas_and_avoid_a_dead_one(gateway: Stand) 
     gateway.up(3, replicas=2, restart=False)
     gateway.router.apply(Routes({3: 100}))
     try:
-        with OpenLoop(gateway.port, rps=100, mix=(("GET", "/keep"), ("GET", "/new"))) as load:
+        with OpenLoop(gateway.url, rps=100, mix=(("GET", "/keep"), ("GET", "/new"))) as load:
             load.run(0.5)
             gateway.supervisor.stop("release-3-1")  # nobody told the gateway
             assert eventually(lambda: gateway.meter().sample().arms[3].healthy == 1)

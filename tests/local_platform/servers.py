@@ -1,15 +1,10 @@
-"""Real parts for tests of the local platform: a gateway, tiny releases, an open-loop client."""
+"""Real parts for tests of the local platform: a gateway and tiny releases."""
 
 import http.client
-import itertools
 import json
-import socket
 import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +18,7 @@ from backendctl.platforms.local.ports import HOST, Ports
 from backendctl.platforms.local.router import Endpoints, EnvoyRouter
 from backendctl.platforms.local.supervisor import Program, Supervisor
 from backendctl.spec.model import Auth, Cache, Data, Environment, Load, Service, Spec
+from tests.waiting import eventually
 
 DEADLINE = 15.0
 
@@ -100,16 +96,6 @@ server.serve_forever()
 """
 
 
-def eventually(check: Callable[[], bool], seconds: float = DEADLINE) -> bool:
-    """Whether `check` comes true within that time."""
-    until = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 @dataclass
 class Stand:
     """A gateway and releases, in an environment of their own."""
@@ -165,8 +151,12 @@ class Stand:
             connection.close()
 
     @property
+    def url(self) -> str:
+        return self.router.url
+
+    @property
     def port(self) -> int:
-        return int(self.router.url.rpartition(":")[2])
+        return int(self.url.rpartition(":")[2])
 
     def clear(self) -> None:
         """Back to a gateway without releases."""
@@ -192,101 +182,6 @@ def stand(project: Path) -> Iterator[Stand]:
         yield Stand(layout, supervisor, ports)
     finally:
         supervisor.shutdown()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    at: float
-    path: str
-    status: int | None
-    """None: no answer, or not all of it."""
-    release: str
-
-    @property
-    def failed(self) -> bool:
-        return self.status is None or self.status >= 500
-
-
-_MIX = (
-    *(("GET", "/keep"),) * 6,
-    *(("GET", "/new"),) * 4,
-    *(("POST", "/keep"),) * 4,
-    ("POST", "/upload"),
-    ("GET", "/keep?stream=4"),
-    ("GET", "/new?sleep=0.3"),
-)
-
-
-class OpenLoop:
-    """Requests at a constant rate, however fast they are answered: keep-alive and new
-    connections, uploads of 1 MB, slow answers, streams."""
-
-    def __init__(self, port: int, rps: float, mix: tuple[tuple[str, str], ...] = _MIX) -> None:
-        self._port = port
-        self._gap = 1 / rps
-        self._mix = itertools.cycle(mix)
-        self._stop = threading.Event()
-        self._local = threading.local()
-        self.outcomes: list[Outcome] = []
-
-    def __enter__(self) -> "OpenLoop":
-        self._pool = ThreadPoolExecutor(48)
-        self._thread = threading.Thread(target=self._schedule)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._pool.shutdown(wait=True)
-
-    @property
-    def failed(self) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.failed]
-
-    def after(self, moment: float) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.at >= moment]
-
-    def run(self, seconds: float) -> None:
-        """Let it run that long."""
-        self._stop.wait(seconds)
-
-    def _schedule(self) -> None:
-        began = time.monotonic()
-        for index in itertools.count():
-            due = began + index * self._gap
-            if self._stop.wait(max(0.0, due - time.monotonic())):
-                return
-            self._pool.submit(self._send, *next(self._mix))
-
-    def _send(self, method: str, path: str) -> None:
-        at = time.time()
-        status, release = None, ""
-        body = None if method == "GET" else b"x" * (1 << 20 if path == "/upload" else 10)
-        connection = self._connection(new=path.startswith("/new"))
-        try:
-            connection.request(method, path, body)
-            answer = connection.getresponse()
-            release = answer.headers.get("x-release", "")
-            answer.read()
-            status = answer.status
-        except (OSError, http.client.HTTPException):
-            self._local.kept = None
-        finally:
-            if path.startswith("/new"):
-                connection.close()
-        self.outcomes.append(Outcome(at, path, status, release))
-
-    def _connection(self, new: bool) -> http.client.HTTPConnection:
-        kept: http.client.HTTPConnection | None = getattr(self._local, "kept", None)
-        if new or kept is None:
-            connection = http.client.HTTPConnection(HOST, self._port, timeout=10)
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if new:
-                return connection
-            self._local.kept = kept = connection
-        return kept
 
 
 def foundation_of(
