@@ -103,6 +103,9 @@ class Processes:
     """Seconds a process has, after the polite signal, to finish what is in flight."""
     contract: tuple[str, ...] = ()
     """Applies the migrations that wait until the former release is gone."""
+    live_path: str = ""
+    """Answers 2xx while the process is alive; "" where nobody has said that there is such a path:
+    then a process is alive while it accepts connections."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,29 @@ def replicas(spec: Spec, environment: Environment) -> int:
     return max(needed, ZONED_REPLICAS if zoned else LEAST_REPLICAS)
 
 
+def least_replicas(spec: Spec, environment: Environment) -> int:
+    """Processes or pods that a release may shrink to where the platform adds some at the peak.
+
+    ceil(sustained / (capacity of one worker x 0.7)), but enough to lose one, as `replicas`, which
+    it never exceeds; a stated number is kept.
+    """
+    most = replicas(spec, environment)
+    if environment.replicas is not None:
+        return most
+    needed = math.ceil(round(sustained_rps(spec) / (spec.service.rps_per_worker * UTILISATION), 6))
+    zoned = spec.slo.availability >= ZONED_AVAILABILITY
+    return min(most, max(needed, ZONED_REPLICAS if zoned else LEAST_REPLICAS))
+
+
+def cores(spec: Spec, environment: Environment) -> float:
+    """Cores that one replica uses at the expected peak: X / (replicas x rate of one worker).
+
+    A worker process is saturated at one core, and is given no more.
+    """
+    share = spec.load.peak_rps / (replicas(spec, environment) * spec.service.rps_per_worker)
+    return min(1.0, share)
+
+
 def connection_share(spec: Spec, environment: Environment) -> int:
     """Connections one worker may hold: (max_connections - reserved) / (2 arms x workers)."""
     free = spec.data.max_connections - RESERVED_CONNECTIONS

@@ -26,13 +26,19 @@ from backendctl.spec.fields import (
     Fraction,
     FreezeText,
     Growth,
+    HostName,
+    Image,
     Label,
+    Namespace,
+    ObjectName,
+    ObjectReference,
     OptionalUrl,
     OptionalUrlPath,
     Percent,
     PerSecond,
     Place,
     Port,
+    Registry,
     Replicas,
     Seconds,
     SecretName,
@@ -117,6 +123,9 @@ class Service(_Part):
     rps_per_worker: PerSecond = Field(default=50.0, gt=0, examples=["50/s", 400])
     """The rate at which one worker process is saturated. An assumption (20 ms of work a request)
     until `backendctl loadtest run --with stress` has measured it."""
+    memory: Bytes = Field(default=256 << 20, ge=32 << 20, examples=["512 MiB"])
+    """Memory one worker process may use; on Kubernetes it is killed when it takes more. An
+    assumption until it was looked at under load."""
 
 
 class Team(_Part):
@@ -318,6 +327,34 @@ class Environment(_Part):
     variables: Mapping[VariableName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
     """Configuration in clear, given to the service's processes. Secrets never stand here:
     `backendctl secrets set`."""
+    context: str = Field(default="", examples=["prod-eu"])
+    """The kubeconfig's context that leads to the cluster; the current one when absent. In a pod
+    without a kubeconfig, the pod's own account is used."""
+    namespace: Namespace = Field(default="", examples=["shop-prod"])
+    """The namespace in the cluster; `<service>-<environment>` when absent."""
+    registry: Registry = Field(default="", examples=["ghcr.io/acme"])
+    """Where `backendctl build` pushes the service's image, from where the cluster pulls it."""
+    gateway: ObjectReference = Field(default="", examples=["gateways/shared"])
+    """An existing Gateway, `namespace/name`, that the service's route joins; one of its own when
+    absent."""
+    gateway_class: ObjectName = Field(default="", examples=["contour", "eg"])
+    """The GatewayClass of a Gateway of its own; the cluster's only one when absent."""
+    host: HostName = Field(default="", examples=["shop.example.com"])
+    """The host name by which users reach the service; requests for any, when absent."""
+    url: OptionalUrl = Field(default="", examples=["https://shop.example.com"])
+    """Where users reach the gateway, when its own addresses do not say so (behind another load
+    balancer, say)."""
+    prometheus: OptionalUrl = Field(default="", examples=["http://prometheus.monitoring:9090"])
+    """A Prometheus server that scrapes the gateway; without one, its numbers are read from the
+    gateway itself."""
+    database_secret: ObjectName = Field(default="", examples=["shop-database"])
+    """The Secret in the namespace whose keys are the variables by which the database is reached
+    (DATABASE_URL); `<service>-database` when absent."""
+    cache_secret: ObjectName = Field(default="", examples=["shop-cache"])
+    """The same for the cache (CACHE_URL); `<service>-cache` when absent."""
+    driver_image: Image = Field(default="", examples=["ghcr.io/acme/backendctl:1.4.0"])
+    """The image of backendctl itself, for what it runs in the cluster: the watchdog, `deploy
+    --detach`, the workers of load tests. Without it there are none."""
 
 
 class Rollout(_Part):

@@ -28,6 +28,7 @@ def make_release(opened: Opened, progress: Progress, note: str = "") -> Release:
             start=spec.service.start,
             migrate=spec.service.migrate,
             ready_path=spec.service.health.ready,
+            live_path=spec.service.health.live if "service.health.live" in spec.stated else "",
             replicas=derive.replicas(spec, opened.environment),
         ),
         created=time.time(),

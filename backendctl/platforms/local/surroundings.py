@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
+from backendctl.platforms import variables
 from backendctl.platforms.base import Configuration, Invocation, OnLine, Release
-from backendctl.platforms.local import variables
 from backendctl.platforms.local.environments import Environment
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.packages import Packager

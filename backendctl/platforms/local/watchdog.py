@@ -4,8 +4,9 @@ import os
 import sys
 
 from backendctl import __version__
+from backendctl.platforms import variables
 from backendctl.platforms.base import WATCHDOG, ServiceStatus
-from backendctl.platforms.local import recorded, variables
+from backendctl.platforms.local import recorded
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.supervisor import Program, ProgramStatus
 from backendctl.spec.model import Spec

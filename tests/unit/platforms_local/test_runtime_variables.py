@@ -3,7 +3,7 @@
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.local.variables import expand, inherited, sensitive
+from backendctl.platforms.variables import expand, inherited, sensitive
 
 KNOWN = {"PORT": "8000", "API_KEY": "s3cret", "A": "x"}
 

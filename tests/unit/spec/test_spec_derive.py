@@ -110,3 +110,28 @@ def test_a_pool_holds_what_is_in_use_at_twice_the_peak() -> None:
     # 100 rps over 3 replicas, each connection held for 300 ms: 33.3 x 0.3 = 10.
     assert (sized.replicas, sized.pool, sized.overflow, sized.connections) == (3, 10, 5, 100)
     assert derive.sizing(spec(), CLUSTER).pool == 0
+
+
+@given(st.floats(1, 5000), st.floats(1, 2000), st.booleans())
+def test_a_release_never_shrinks_below_what_the_usual_day_and_a_lost_replica_need(
+    peak: float, capacity: float, zoned: bool
+) -> None:
+    availability = "99.95%" if zoned else "99.9%"
+    shop = spec(
+        f"peak_rps = {peak}", f"rps_per_worker = {capacity}\n[slo]\navailability = '{availability}'"
+    )
+    least, most = derive.least_replicas(shop, CLUSTER), derive.replicas(shop, CLUSTER)
+    assert (3 if zoned else 2) <= least <= most
+    assert least * capacity * derive.UTILISATION >= derive.sustained_rps(shop) - 1e-3
+
+
+def test_a_stated_number_of_replicas_neither_grows_nor_shrinks() -> None:
+    fixed = CLUSTER.model_copy(update={"replicas": 5})
+    assert derive.least_replicas(spec(), fixed) == derive.replicas(spec(), fixed) == 5
+
+
+def test_a_replica_uses_its_share_of_the_peak_and_never_more_than_a_core() -> None:
+    shop = spec("peak_rps = 70", "rps_per_worker = 50")
+    assert derive.cores(shop, CLUSTER) == pytest.approx(70 / (derive.replicas(shop, CLUSTER) * 50))
+    crowded = CLUSTER.model_copy(update={"replicas": 1})
+    assert derive.cores(shop, crowded) == 1.0
