@@ -66,6 +66,15 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "platform.disk-full": (Exit.MISSING, "the disk is full"),
     "platform.permission": (Exit.MISSING, "a file or folder may not be written"),
     "platform.gateway": (Exit.MISSING, "the gateway refused or did not serve a configuration"),
+    # cluster
+    "missing.cluster": (Exit.MISSING, "the cluster's API server cannot be reached or does not work"),
+    "missing.gateway-api": (Exit.MISSING, "the cluster has no Gateway API"),
+    "platform.credentials": (Exit.MISSING, "the cluster knows no account by these credentials"),
+    "platform.forbidden": (Exit.MISSING, "the account in use may not do this in the cluster"),
+    "platform.quota": (Exit.MISSING, "the namespace's quota is used up"),
+    "platform.admission": (Exit.MISSING, "a policy of the cluster refused an object"),
+    "platform.refused": (Exit.MISSING, "the cluster did not accept an object"),
+    "platform.conflict": (Exit.LOCKED, "an object was changed by somebody else at the same time"),
     # release
     "release.package": (Exit.NO, "the release could not be packaged or its environment installed"),
     "release.start": (Exit.NO, "the release does not start, or died"),

@@ -176,6 +176,52 @@ SecretName = Annotated[
         r"^(?:[A-Z][A-Z0-9_]{0,127})?$",
     ),
 ]
+NAMESPACE = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+ObjectName = Annotated[
+    str,
+    Form(
+        "lower-case letters, digits, hyphens and dots, as Kubernetes names its objects; "
+        '"" for the default',
+        r"^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)?$",
+    ),
+]
+Namespace = Annotated[
+    str,
+    Form(
+        'lower-case letters, digits and hyphens, at most 63; "" for the default',
+        rf"^(?:{NAMESPACE})?$",
+    ),
+]
+ObjectReference = Annotated[
+    str,
+    Form(
+        '"namespace/name" of an object in the cluster; "" for none',
+        rf"^(?:{NAMESPACE}/[a-z0-9](?:[a-z0-9.-]{{0,251}}[a-z0-9])?)?$",
+    ),
+]
+HostName = Annotated[
+    str,
+    Form(
+        'a host name such as "shop.example.com", without scheme, port or path; "" for any',
+        r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*)?$",
+    ),
+]
+Registry = Annotated[
+    str,
+    Form(
+        'where images are pushed, without scheme, such as "ghcr.io/acme"; "" for nowhere',
+        r"^(?:[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9._-]+)*)?$",
+    ),
+]
+Image = Annotated[
+    str,
+    Form(
+        'an image with a version, such as "ghcr.io/acme/backendctl:1.4.0" or one by digest; "" for '
+        "none",
+        r"^(?:[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9._-]+)*"
+        r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(?:@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64}))?$",
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535), Written(units.COUNT)]
 Replicas = Annotated[int, Field(ge=1), Written(units.COUNT)]
 Percent = Annotated[int, Field(ge=1, le=99), Written(units.PERCENT)]

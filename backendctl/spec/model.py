@@ -338,7 +338,8 @@ class Environment(_Part):
     """An existing Gateway, `namespace/name`, that the service's route joins; one of its own when
     absent."""
     gateway_class: ObjectName = Field(default="", examples=["contour", "eg"])
-    """The GatewayClass of a Gateway of its own; the cluster's only one when absent."""
+    """The GatewayClass of a Gateway of its own (`kubectl get gatewayclass` lists those there are);
+    on AWS, that of the controller which the stacks install, when absent."""
     host: HostName = Field(default="", examples=["shop.example.com"])
     """The host name by which users reach the service; requests for any, when absent."""
     url: OptionalUrl = Field(default="", examples=["https://shop.example.com"])
