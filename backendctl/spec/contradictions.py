@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from backendctl.spec import derive
-from backendctl.spec.model import Regime, Spec, Strategy
+from backendctl.spec.model import PlatformName, Regime, Spec, Strategy
 from backendctl.spec.places import ADEQUATE, AWS_REGION, EEA, zone_of
 from backendctl.spec.units import DURATION, FRACTION
 
@@ -279,6 +279,69 @@ def audience_without_issuer(spec: Spec) -> Iterator[Contradiction]:
         )
 
 
+_OF_A_CLUSTER = (
+    "context",
+    "namespace",
+    "registry",
+    "gateway",
+    "gateway_class",
+    "host",
+    "url",
+    "prometheus",
+    "database_secret",
+    "cache_secret",
+    "driver_image",
+)
+
+
+def cluster_settings_without_cluster(spec: Spec) -> Iterator[Contradiction]:
+    for name, environment in spec.environments.items():
+        local = environment.platform is PlatformName.LOCAL
+        for key in _OF_A_CLUSTER if local else ("port",):
+            if f"environments.{name}.{key}" in spec.stated:
+                yield Contradiction(
+                    (f"environments.{name}.{key}", f"environments.{name}.platform"),
+                    f"`{key}` has no effect on {environment.platform}",
+                    'platform = "kubernetes" or "aws", or no such key' if local else "no such key",
+                )
+
+
+def no_gateway_or_two(spec: Spec) -> Iterator[Contradiction]:
+    for name, environment in spec.environments.items():
+        keys = (f"environments.{name}.gateway", f"environments.{name}.gateway_class")
+        if environment.gateway and environment.gateway_class:
+            yield Contradiction(
+                keys,
+                "an existing Gateway has its class already",
+                "`gateway` for an existing one, or `gateway_class` for one of the service's own",
+            )
+        elif (
+            environment.platform is PlatformName.KUBERNETES
+            and not environment.gateway
+            and not environment.gateway_class
+        ):
+            yield Contradiction(
+                (f"environments.{name}.platform", keys[0]),
+                f"nothing says which Gateway leads users to {name!r}",
+                'gateway = "namespace/name" of an existing one, or gateway_class = "..." for one '
+                "of the service's own (kubectl get gatewayclass)",
+            )
+
+
+def cluster_secrets_of_nothing(spec: Spec) -> Iterator[Contradiction]:
+    for name in spec.environments:
+        for key, part, engine in (
+            ("database_secret", "data", spec.data.engine),
+            ("cache_secret", "cache", spec.cache.engine),
+        ):
+            if f"environments.{name}.{key}" in spec.stated and engine == "none":
+                yield Contradiction(
+                    (f"environments.{name}.{key}", f"{part}.engine"),
+                    f"`{key}` says how to reach something that the service does not have",
+                    f"{part}.engine, or no such key",
+                )
+
+
 # --- rollout ----------------------------------------------------------------------------------
 
 
@@ -347,6 +410,9 @@ RULES: tuple[Rule, ...] = (
     database_settings_without_database,
     lifetimes_without_cache,
     audience_without_issuer,
+    cluster_settings_without_cluster,
+    no_gateway_or_two,
+    cluster_secrets_of_nothing,
     steps_not_rising,
     steps_of_a_switch,
     step_longer_than_its_deadline,

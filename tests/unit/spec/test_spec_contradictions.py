@@ -199,6 +199,42 @@ CASES = [
         "max_connections of at least 30",
         LOAD + DATABASE + "max_connections = 30\n[environments.prod]\nreplicas = 5",
     ),
+    (
+        "cluster_settings_without_cluster",
+        LOAD + "[environments.stage]\nnamespace = 'x'",
+        (7,),
+        "`namespace` has no effect on local",
+        LOAD + "[environments.stage]\nplatform = 'aws'\nnamespace = 'x'",
+    ),
+    (
+        "cluster_settings_without_cluster",
+        LOAD + "[environments.stage]\nplatform = 'aws'\nport = 8080",
+        (8, 7),
+        "`port` has no effect on aws",
+        LOAD + "[environments.stage]\nport = 8080",
+    ),
+    (
+        "no_gateway_or_two",
+        LOAD + "[environments.stage]\nplatform = 'kubernetes'",
+        (7,),
+        "nothing says which Gateway",
+        LOAD + "[environments.stage]\nplatform = 'kubernetes'\ngateway = 'edge/shared'",
+    ),
+    (
+        "no_gateway_or_two",
+        LOAD + "[environments.stage]\nplatform = 'kubernetes'\n"
+        "gateway = 'edge/shared'\ngateway_class = 'contour'",
+        (8, 9),
+        "has its class already",
+        LOAD + "[environments.stage]\nplatform = 'kubernetes'\ngateway_class = 'contour'",
+    ),
+    (
+        "cluster_secrets_of_nothing",
+        LOAD + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'",
+        (8,),
+        "that the service does not have",
+        LOAD + DATABASE + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'",
+    ),
 ]
 BEFORE = {
     "region_outside_residency": ("", "residency = 'eu'\n"),
