@@ -100,15 +100,20 @@ class Cluster:
         lines: int | None = None,
         follow: bool = False,
         previous: bool = False,
+        timestamps: bool = False,
+        since: str = "",
         namespace: str | None = None,
     ) -> Iterator[str]:
         """A container's last lines, oldest first, then, if `follow`, those to come until it ends.
 
-        None from a container that never ran. Silence of an hour ends the following."""
+        With `timestamps` each begins with when it was written, and a space; `since` is such a
+        time. None from a container that never ran. Silence of an hour ends the following."""
         asked = self._asked("get", "Pod", pod, namespace)
         query = {"follow": str(follow).lower(), "previous": str(previous).lower()}
         query |= {"container": container} if container else {}
         query |= {"tailLines": str(lines)} if lines is not None else {}
+        query |= {"timestamps": "true"} if timestamps else {}
+        query |= {"sinceTime": since} if since else {}
         try:
             stream = self._connection.stream(
                 self._path(asked) + "/log", query, 3600.0 if follow else TIMEOUT

@@ -158,6 +158,14 @@ class KubeconfigConnection:
             return self._made
 
 
+def account(context: str = "") -> Any:
+    """The package's own configuration of that account, for what is no HTTP request.
+
+    Raises BackendctlError `platform.credentials`.
+    """
+    return _connect(context)[0]
+
+
 class _Stream:
     def __init__(self, response: Any) -> None:
         self._response = response

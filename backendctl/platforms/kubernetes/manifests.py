@@ -10,12 +10,11 @@ from backendctl.platforms.base import Processes, Release
 from backendctl.platforms.kubernetes import pods
 from backendctl.platforms.kubernetes.naming import DOMAIN
 from backendctl.platforms.kubernetes.pods import Manifest, Surroundings
+from backendctl.platforms.kubernetes.routes import PREVIEW_PORT, USERS_PORT
 from backendctl.spec.derive import UTILISATION
 
 CONTAINER = "service"
 """The name of a release's container."""
-SERVICE_PORT = 80
-"""Where a release's Service listens, for the gateway."""
 DIGEST_ANNOTATION = f"{DOMAIN}/digest"
 """Tells whether what runs under a number is the release that was recorded under it."""
 
@@ -75,13 +74,15 @@ def config_map(release: Release, surroundings: Surroundings) -> Manifest:
 
 
 def service(release: Release, surroundings: Surroundings) -> Manifest:
-    """The address of its ready pods."""
+    """The address of its ready pods: one port for users and one for testers, whom the gateway
+    counts apart."""
     return {
         **_head("v1", "Service", release, surroundings),
         "spec": {
             "selector": dict(surroundings.naming.pods(release.number)),
             "ports": [
-                {"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}
+                {"name": name, "port": port, "targetPort": "http", "protocol": "TCP"}
+                for name, port in (("http", USERS_PORT), ("preview", PREVIEW_PORT))
             ],
         },
     }

@@ -8,6 +8,7 @@ from backendctl.platforms import variables
 from backendctl.platforms.base import Release
 from backendctl.platforms.kubernetes.naming import SECRET_KEY, Naming
 from backendctl.platforms.kubernetes.resources import Size
+from backendctl.spec.model import Environment, Spec
 
 Manifest = dict[str, Any]
 
@@ -42,6 +43,16 @@ class Surroundings:
     """Seconds that a process may take until it answers at all."""
     given: tuple[str, ...] = ()
     """Secrets whose keys are environment variables: the database's and the cache's."""
+
+    @classmethod
+    def of(cls, spec: Spec, environment: Environment, naming: Naming) -> "Surroundings":
+        secrets = (environment.database_secret, environment.cache_secret)
+        return cls(
+            naming,
+            Size.of(spec, environment),
+            spec.rollout.ready_deadline,
+            tuple(dict.fromkeys(filter(None, secrets))),
+        )
 
 
 def clear_variables(release: Release, naming: Naming) -> dict[str, str]:

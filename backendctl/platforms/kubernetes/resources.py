@@ -25,9 +25,10 @@ class Size:
 
     @classmethod
     def of(cls, spec: Spec, environment: Environment) -> "Size":
+        """There is one worker process in a replica (see `derive.sizing`)."""
         return cls(
             derive.cores(spec, environment),
-            spec.service.memory * derive.sizing(spec, environment).workers,
+            spec.service.memory,
             derive.least_replicas(spec, environment),
         )
 

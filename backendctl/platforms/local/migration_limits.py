@@ -16,10 +16,8 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.lock_guard import LockGuard
 from backendctl.platforms.local.ports import Ports
 from backendctl.platforms.local.postgres import ROLE, Postgres
+from backendctl.platforms.migration_options import LOCK_TIMEOUT, pgoptions
 
-LOCK_TIMEOUT = 1.0
-"""Seconds for which users' requests may have to wait, too. A migration can set its own where it
-keeps nobody waiting, as CREATE INDEX CONCURRENTLY does."""
 _AUTOVACUUM_YIELDS = 0.5
 """Seconds after which an autovacuum in the way is cancelled (deadlock_timeout, 1 s by default,
 would come too late)."""
@@ -71,9 +69,7 @@ class MigrationLimits:
         Raises BackendctlError `missing.server` when the database does not let us prepare it.
         """
         url = self._bindings().get("DATABASE_URL")
-        options = f"-c lock_timeout={LOCK_TIMEOUT * 1000:.0f}"
-        options += f" -c statement_timeout={deadline * 1000:.0f}"
-        limited = {"PGOPTIONS": f"{options} {environment.get('PGOPTIONS', '')}".rstrip()}
+        limited = {"PGOPTIONS": pgoptions(deadline, environment.get("PGOPTIONS", ""))}
         if url is not None and environment.get("DATABASE_URL") == url:
             limited["DATABASE_URL"] = self._logged_in(url, deadline)
         return {**environment, **limited}

@@ -1,0 +1,158 @@
+"""What the pods of a release have written, by time. Logs live as long as their pods."""
+
+import heapq
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from backendctl.clock import Clock
+from backendctl.errors import BackendctlError
+from backendctl.platforms.kubernetes.cluster import Cluster, Object
+from backendctl.platforms.kubernetes.manifests import CONTAINER
+from backendctl.platforms.kubernetes.naming import Naming
+
+_LOOK = 1.0
+"""Seconds between two looks for pods that have come or gone, while logs are followed."""
+_TAG = 5
+"""Last characters of a pod's name, by which those of one Deployment differ."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Line:
+    """One line of one pod."""
+
+    at: str
+    """When it was written, by its node: as text of RFC 3339, which sorts by time."""
+    pod: str
+    text: str
+
+
+def split(pod: str, raw: str) -> Line:
+    """A line as the API gives it when it is asked for times."""
+    at, _, text = raw.partition(" ")
+    return Line(at, pod, text)
+
+
+class PodLogs:
+    """Reads them. Making one touches nothing."""
+
+    def __init__(self, cluster: Cluster, naming: Naming, clock: Clock) -> None:
+        self._cluster = cluster
+        self._naming = naming
+        self._clock = clock
+
+    def of_container(self, pod: str, container: str, lines: int) -> list[str]:
+        """The last lines of a container and of the one before it, if it was restarted."""
+        found = [
+            line
+            for previous in (True, False)
+            for line in self._cluster.pod_logs(
+                pod, container=container, lines=lines, previous=previous
+            )
+        ]
+        return found[-lines:] or ["(it wrote no log)"]
+
+    def lines(self, number: int, count: int, follow: bool) -> Iterator[str]:
+        """The last `count` lines of a release's pods, oldest first; then, if `follow`, those to
+        come until it is stopped. With several pods, each line begins with the end of its pod's
+        name.
+
+        Raises BackendctlError `missing.data` when there are none.
+        """
+        pods = self._pods(number)
+        if not pods:
+            raise _no_logs(number)
+        several = len(pods) > 1
+        last: dict[str, str] = {pod["metadata"]["name"]: "" for pod in pods}
+        earlier = heapq.merge(*(self._earlier(pod, count) for pod in pods))
+        for line in list(earlier)[-count:] if count > 0 else []:
+            yield _told(line, several)
+            last[line.pod] = line.at
+        if follow:
+            yield from self._coming(number, last, several)
+
+    def _earlier(self, pod: Object, count: int) -> list[Line]:
+        name = pod["metadata"]["name"]
+        restarted = any(
+            each.get("restartCount") for each in pod.get("status", {}).get("containerStatuses", ())
+        )
+        return [
+            split(name, raw)
+            for previous in ((True, False) if restarted else (False,))
+            for raw in self._cluster.pod_logs(
+                name, container=CONTAINER, lines=count, previous=previous, timestamps=True
+            )
+        ]
+
+    def _coming(self, number: int, last: dict[str, str], several: bool) -> Iterator[str]:
+        """Lines as they are written. Pods that appear are followed too, from their first line."""
+        read: queue.SimpleQueue[Line | BackendctlError] = queue.SimpleQueue()
+        followed: dict[str, threading.Thread] = {}
+        next_look = 0.0
+        while True:
+            going = True
+            if self._clock.monotonic() >= next_look:
+                pods = [pod["metadata"]["name"] for pod in self._pods(number) if _began(pod)]
+                for name in pods:
+                    if name not in followed or not followed[name].is_alive():
+                        followed[name] = self._follow(name, last, read)
+                next_look = self._clock.monotonic() + _LOOK
+                going = bool(pods) or self._there(number)
+            several = several or len(followed) > 1
+            try:
+                while True:
+                    found = read.get(timeout=0.0 if not going else _LOOK / 5)
+                    if isinstance(found, BackendctlError):
+                        raise found
+                    yield _told(found, several)
+            except queue.Empty:
+                if not going and not any(each.is_alive() for each in followed.values()):
+                    return
+
+    def _follow(
+        self, pod: str, last: dict[str, str], read: "queue.SimpleQueue[Line | BackendctlError]"
+    ) -> threading.Thread:
+        def work() -> None:
+            try:
+                for raw in self._cluster.pod_logs(
+                    pod, container=CONTAINER, follow=True, timestamps=True, since=last.get(pod, "")
+                ):
+                    line = split(pod, raw)
+                    if line.at > last.get(pod, ""):
+                        last[pod] = line.at
+                        read.put(line)
+            except BackendctlError as error:
+                read.put(error)
+
+        thread = threading.Thread(target=work, name=f"logs-{pod}", daemon=True)
+        thread.start()
+        return thread
+
+    def _pods(self, number: int) -> list[Object]:
+        return self._cluster.list("Pod", self._naming.pods(number))
+
+    def _there(self, number: int) -> bool:
+        return self._cluster.get("Deployment", self._naming.release(number)) is not None
+
+
+def _began(pod: Object) -> bool:
+    """Whether its container has ever run: before, there is no log to follow."""
+    return any(
+        each.get("state", {}).keys() & {"running", "terminated"} or each.get("restartCount")
+        for each in pod.get("status", {}).get("containerStatuses", ())
+    )
+
+
+def _told(line: Line, several: bool) -> str:
+    return f"[{line.pod[-_TAG:]}] {line.text}" if several else line.text
+
+
+def _no_logs(number: int) -> BackendctlError:
+    return BackendctlError(
+        "missing.data",
+        f"there are no logs of release {number}",
+        cause="it has no pods, and their logs go with them; the log store of the cluster, if there "
+        "is one, keeps them longer",
+        next=("backendctl status", "backendctl rollout history"),
+    )
