@@ -75,6 +75,14 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "platform.admission": (Exit.MISSING, "a policy of the cluster refused an object"),
     "platform.refused": (Exit.MISSING, "the cluster did not accept an object"),
     "platform.conflict": (Exit.LOCKED, "an object was changed by somebody else at the same time"),
+    # image
+    "build.dockerfile": (Exit.USAGE, "there is no Dockerfile to build the image from"),
+    "build.failed": (Exit.NO, "the image could not be built"),
+    "build.push": (Exit.MISSING, "the registry did not take the image"),
+    "build.registry": (Exit.USAGE, "the environment names no registry to push to"),
+    "build.secret": (Exit.USAGE, "something that the build is to be given is not there"),
+    "missing.registry": (Exit.MISSING, "the image registry cannot be reached"),
+    "registry.credentials": (Exit.MISSING, "the image registry refuses these credentials"),
     # release
     "release.package": (Exit.NO, "the release could not be packaged or its environment installed"),
     "release.start": (Exit.NO, "the release does not start, or died"),
@@ -101,6 +109,17 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "loadtest.inconclusive": (Exit.HELD, "the load test was too short to decide"),
     "loadtest.invalid": (Exit.INVALID, "the measurement itself cannot be trusted"),
     "loadtest.target": (Exit.MISSING, "the target of the load test does not answer"),
+    # stacks
+    "infra.failed": (Exit.NO, "a stack could not be previewed, brought up, compared or destroyed"),
+    "infra.changes": (Exit.NO, "with --detailed-exitcode: bringing the stacks up would change them"),
+    "infra.drift": (Exit.NO, "what is really there differs from what the stacks made"),
+    "infra.deviated": (Exit.NO, "a stack would have done something else than its plan"),
+    "infra.stale-plan": (Exit.USAGE, "a plan was made for another environment or another state"),
+    "infra.protected": (Exit.NO, "what would be destroyed holds data and is protected"),
+    "infra.pending": (Exit.HELD, "an operation on a stack was cut off; what it left is not known"),
+    "infra.locked": (Exit.LOCKED, "another run holds a stack"),
+    "infra.adopt": (Exit.USAGE, "what exists cannot be adopted as it was asked for"),
+    "infra.download": (Exit.MISSING, "a tool could not be downloaded, or is not what it should be"),
     # process
     "interrupted": (Exit.INTERRUPTED, "stopped by a signal"),
     "bug": (Exit.BUG, "an error that backendctl did not foresee"),

@@ -20,16 +20,20 @@ from pydantic import (
 )
 
 from backendctl.spec.fields import (
+    Account,
     Argv,
     Bytes,
+    CertificateArn,
     Count,
     Fraction,
     FreezeText,
     Growth,
+    HostedZone,
     HostName,
     Image,
     Label,
     Namespace,
+    Network,
     ObjectName,
     ObjectReference,
     OptionalUrl,
@@ -40,12 +44,16 @@ from backendctl.spec.fields import (
     Port,
     Registry,
     Replicas,
+    RoleArn,
     Seconds,
     SecretName,
+    SecretsProvider,
     Share,
+    StateUrl,
     Url,
     UrlPath,
     VariableName,
+    VpcId,
     WindowText,
     named,
     named_list,
@@ -126,6 +134,26 @@ class Service(_Part):
     memory: Bytes = Field(default=256 << 20, ge=32 << 20, examples=["512 MiB"])
     """Memory one worker process may use; on Kubernetes it is killed when it takes more. An
     assumption until it was looked at under load."""
+
+
+class Build(_Part):
+    """How the service's image is built, where it runs in a cluster."""
+
+    dockerfile: str = Field(default="Dockerfile", min_length=1, examples=["deploy/Dockerfile"])
+    """The Dockerfile, within the project; the project is the build's context."""
+    target: str = Field(default="", examples=["production"])
+    """The stage of the Dockerfile that is the image; the last when absent."""
+    arguments: Mapping[VariableName, str] = Field(
+        default={}, examples=[{"PYTHON_IMAGE": "registry.example.com/python:3.13-slim"}]
+    )
+    """Build arguments, in clear: they stay in the image's history. Secrets never stand here."""
+    secrets: tuple[SecretName, ...] = Field(default=(), examples=[["NPM_TOKEN"]])
+    """Variables of whoever builds (or NAME_FILE, the path of a file) that the Dockerfile may mount
+    (`RUN --mount=type=secret,id=NAME`); they are in no layer and no history."""
+    machine: str = Field(
+        default="", pattern=r"^([a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?)?$", examples=["linux/amd64"]
+    )
+    """What the cluster's nodes are, where it is not what images are built on."""
 
 
 class Team(_Part):
@@ -356,6 +384,40 @@ class Environment(_Part):
     driver_image: Image = Field(default="", examples=["ghcr.io/acme/backendctl:1.4.0"])
     """The image of backendctl itself, for what it runs in the cluster: the watchdog, `deploy
     --detach`, the workers of load tests. Without it there are none."""
+    state: StateUrl = Field(default="", examples=["s3://acme-state/shop?region=eu-central-1"])
+    """Where Pulumi keeps what it knows of this environment's stacks: a bucket that all of a team
+    reach; a folder of the project, for one person, when absent."""
+    secrets_provider: SecretsProvider = Field(
+        default="", examples=["awskms://alias/shop?region=eu-central-1"]
+    )
+    """The key that encrypts secrets in that state; a phrase generated on this machine when
+    absent."""
+    size: Literal["small", "standard"] = "standard"
+    """On AWS: `standard` is built to lose a zone without an outage; `small` is for a team that
+    looks at its bill, and `backendctl infra preview` says what it gives up."""
+    account: Account = Field(default="", examples=["123456789012"])
+    """The AWS account; credentials of any other are refused."""
+    vpc: VpcId = Field(default="", examples=["vpc-0abc1234"])
+    """An existing VPC to use; its subnets are found by the tags kubernetes.io/role/elb and
+    kubernetes.io/role/internal-elb. One of its own when absent."""
+    database: ObjectName = Field(default="", examples=["shop-db-2019"])
+    """The identifier of an existing RDS database to use; one of its own when absent."""
+    cluster: ObjectName = Field(default="", examples=["platform-eu"])
+    """The name of an existing EKS cluster to use; one of its own when absent."""
+    api_access: tuple[Network, ...] = Field(default=(), examples=[["203.0.113.0/24"]])
+    """Networks that may reach the cluster's API server over the internet. When absent it answers
+    only inside the VPC, and backendctl has to run there or over a VPN."""
+    admins: tuple[RoleArn, ...] = Field(
+        default=(), examples=[["arn:aws:iam::123456789012:role/platform"]]
+    )
+    """IAM roles that administer the cluster; whoever makes it when absent."""
+    zone: HostedZone = Field(default="", examples=["Z0123456789ABC"])
+    """The Route 53 zone that holds `host`: its records and its certificate's proof go there."""
+    certificate: CertificateArn = Field(
+        default="",
+        examples=["arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"],
+    )
+    """A certificate for `host` that exists; one is made and proven in `zone` when absent."""
 
 
 class Rollout(_Part):
@@ -436,6 +498,7 @@ class Spec(_Part):
     """What a backend service promises; everything else is derived from it."""
 
     service: Service
+    build: Build = Build()
     load: Load
     slo: Slo = Slo()
     recovery: Recovery = Recovery()

@@ -1,0 +1,1 @@
+"""Container images: of services, and of backendctl itself."""

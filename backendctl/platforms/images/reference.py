@@ -1,0 +1,65 @@
+"""Names of images. Pure."""
+
+import ipaddress
+from dataclasses import dataclass
+
+DOCKER_HUB = "docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Where the images of one name are kept."""
+
+    host: str
+    """With its port, if it has one."""
+    path: str
+
+    @classmethod
+    def of(cls, registry: str, name: str) -> "Repository":
+        """`name` within `registry` as backend.toml states it (`ghcr.io/acme`, `localhost:5000`)."""
+        host, _, path = registry.partition("/")
+        if not _is_host(host):  # "acme": an account of Docker Hub
+            host, path = DOCKER_HUB, registry
+        return cls(host, f"{path}/{name}" if path else name)
+
+    def tagged(self, tag: str) -> str:
+        return f"{self.host}/{self.path}:{tag}"
+
+    def at(self, digest: str) -> str:
+        """The reference that always means the same image."""
+        return f"{self.host}/{self.path}@{digest}"
+
+    @property
+    def api(self) -> str:
+        """Where its registry answers."""
+        host = "registry-1.docker.io" if self.host == DOCKER_HUB else self.host
+        return f"{'http' if is_loopback(self.host) else 'https'}://{host}/v2/{self.path}"
+
+
+def parsed(reference: str) -> tuple[Repository, str]:
+    """Repository, and tag or digest, of a whole reference; `latest` if it has neither."""
+    name, _, digest = reference.partition("@")
+    head, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        head, tag = name, ""
+    host, _, path = head.partition("/")
+    if not path or not _is_host(host):
+        host, path = DOCKER_HUB, head if "/" in head else f"library/{head}"
+    return Repository(host, path), digest or tag or "latest"
+
+
+def is_loopback(reference: str) -> bool:
+    """Whether the registry of a reference (or a registry's host) is on this machine."""
+    host = reference.partition("/")[0].partition("@")[0]
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_host(part: str) -> bool:
+    """Docker's rule: a dot, a port, or localhost makes the first part a host."""
+    return "." in part or ":" in part or part == "localhost"
