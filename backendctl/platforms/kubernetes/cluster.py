@@ -131,6 +131,18 @@ class Cluster:
         except NoAnswerError as error:
             raise self._unreachable(asked, error) from error
 
+    def proxied(
+        self, pod: str, port: int, path: str, query: Mapping[str, str], namespace: str
+    ) -> bytes:
+        """What a pod answers to a GET, asked through the API server: for whoever has no way to
+        the pods themselves. An answer that is no 200 is an error, as silence is."""
+        asked = self._asked("get", "Pod", pod, namespace)
+        where = f"{self._path(asked)}:{port}/proxy{path}"
+        answer = self._ask(asked, "GET", where, query)
+        if answer.status != 200:
+            raise errors.refused(self._named(asked), answer.status, answer.body)
+        return answer.body
+
     # --- writing ---
 
     def apply(

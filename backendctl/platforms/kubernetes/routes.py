@@ -5,8 +5,11 @@ The rollout owns the whole HTTPRoute: its rules are one list, so weights cannot 
 | rule | does |
 |---|---|
 | revision | the gateway itself answers our question which version of this route it serves |
+| users | by weight; a release that is only connected has weight 0 |
 | preview | requests with the preview header or cookie go to the release under preview |
-| users | everything else, by weight; a release that is only connected has weight 0 |
+
+The rule with the most specific match is taken, whatever their order; the users' stands at the same
+place in every version, because Envoy Gateway counts by place.
 
 What of it is not in the core of the Gateway API, and what an implementation without it does:
 
@@ -93,10 +96,10 @@ def http_route(naming: Naming, at: Attachment, served: Served) -> dict[str, Any]
         "name": at.gateway.name,
     }
     parents = [{**parent, "sectionName": each} for each in at.listeners] or [parent]
-    rules = [_revision_rule(served.revision)]
+    unweighted = served.connected - served.routes.weights.keys()
+    rules = [_revision_rule(served.revision), _users_rule(naming, served)]
     if served.routes.preview is not None:
         rules.append(_preview_rule(naming, served.routes.preview, served.revision))
-    rules.append(_users_rule(naming, served))
     return {
         "apiVersion": f"{GATEWAY_API}/v1",
         "kind": "HTTPRoute",
@@ -105,9 +108,7 @@ def http_route(naming: Naming, at: Attachment, served: Served) -> dict[str, Any]
             "namespace": naming.namespace,
             "labels": dict(naming.labels("traffic")),
             "annotations": {
-                _UNWEIGHTED: ",".join(
-                    map(str, sorted(served.connected - served.routes.weights.keys()))
-                ),
+                _UNWEIGHTED: ",".join(map(str, sorted(unweighted))),
                 _FALLBACK: str(served.routes.fallback or ""),
                 REVISION: served.revision,
             },

@@ -1,0 +1,148 @@
+"""Asking each replica of a gateway by itself: what it serves, what it counted.
+
+A replica is asked at its own address where that can be reached (from inside the cluster, or over
+a routed network), else through the API server.
+"""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.kubernetes.cluster import Cluster
+from backendctl.platforms.kubernetes.gateway import Listener, Replica
+from backendctl.platforms.kubernetes.gateway_stats import READ
+from backendctl.platforms.kubernetes.routes import PROBE_HEADER, PROBE_PATH, revision_in
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds; an address inside a cluster answers in less than one, or not at all from here."""
+TIMEOUT = 5.0
+STATS_PATH = "/stats/prometheus"
+_AT_ONCE = 16
+
+
+class UnansweredError(Exception):
+    """A replica did not answer; the text says why."""
+
+
+class Replicas:
+    """Requests to single replicas."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._far: set[str] = set()
+        """Addresses that cannot be reached from here."""
+
+    def revisions(
+        self, replicas: Sequence[Replica], listener: Listener, host: str
+    ) -> dict[str, str]:
+        """By replica's name, the revision of the route that each serves now; "" for one that
+        serves none. Those that cannot be reached from here are left out."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = list(pool.map(lambda each: self._revision(each, listener, host), replicas))
+        named = zip(replicas, found, strict=True)
+        return {each.name: revision for each, revision in named if revision is not None}
+
+    def stats(self, replicas: Sequence[Replica], port: int, pattern: str) -> dict[str, str]:
+        """By replica's name, its statistics whose names match, in Prometheus' text.
+
+        Raises UnansweredError if one of them does not give them: the others are not all.
+        """
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = list(pool.map(lambda each: self._stats(each, port, pattern), replicas))
+        return {each.name: text for each, text in zip(replicas, found, strict=True)}
+
+    def _revision(self, replica: Replica, listener: Listener, host: str) -> str | None:
+        import httpx
+
+        port = replica.ports.get(listener.port)
+        if port is None or replica.address in self._far:
+            return None
+        try:
+            return probe(f"{listener.scheme}://{_literal(replica.address)}:{port}", host)
+        except (httpx.ConnectTimeout, httpx.ConnectError) as error:
+            if _refused(error):
+                return ""  # it is there, and serves nothing
+            self._far.add(replica.address)
+            return None
+        except httpx.HTTPError:
+            return ""
+
+    def _stats(self, replica: Replica, port: int, pattern: str) -> str:
+        import httpx
+
+        query = {"filter": pattern}
+        try:
+            if replica.address not in self._far:
+                return _get(f"http://{_literal(replica.address)}:{port}{STATS_PATH}", query)
+        except httpx.ConnectTimeout:
+            self._far.add(replica.address)
+        except httpx.HTTPError as error:
+            raise UnansweredError(f"{replica.name}: {_said(error)}") from error
+        if not replica.pod:
+            raise UnansweredError(f"{replica.name} cannot be reached from here, and is no pod")
+        try:
+            return self._cluster.proxied(
+                replica.pod, port, STATS_PATH, query, replica.namespace
+            ).decode()
+        except BackendctlError as error:
+            raise UnansweredError(f"{replica.name}: {error.message}: {error.cause}") from error
+
+
+def stats_pattern(names: str) -> str:
+    """The filter for the statistics of clusters whose names match `names`."""
+    return rf"^cluster\.({names})\.({'|'.join(READ)})$"
+
+
+def probe(url: str, host: str = "") -> str:
+    """The revision that the gateway at `url` serves, over a connection of its own; "" if its
+    answer names none. Raises httpx.HTTPError."""
+    import httpx
+
+    headers = {PROBE_HEADER: "1", **({"host": host} if host else {})}
+    # What is read is no secret and decides nothing but whether to wait on: a proxy asked by its
+    # address cannot show a certificate for it.
+    with httpx.Client(
+        verify=_unverified(),
+        timeout=httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT),
+        trust_env=False,
+    ) as client:
+        extensions = {"sni_hostname": host} if host and url.startswith("https") else {}
+        answer = client.get(f"{url}{PROBE_PATH}", headers=headers, extensions=extensions)
+    return revision_in(answer.headers.get("location", ""))
+
+
+def _get(url: str, query: Mapping[str, str]) -> str:
+    import httpx
+
+    answer = httpx.get(
+        url,
+        params=dict(query),
+        timeout=httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT),
+        trust_env=False,
+    )
+    answer.raise_for_status()
+    return answer.text
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _refused(error: "httpx.HTTPError") -> bool:
+    return isinstance(error.__cause__, Exception) and "refused" in str(error).lower()
+
+
+def _literal(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
