@@ -110,7 +110,13 @@ def _rehearse(
 ) -> None:
     assert platform.schema is not None  # noqa: S101 - the caller has looked
     on_line(f"release {stable.number} is tested with the new schema: {' '.join(tests)}")
-    ended = platform.schema.rehearse(release, stable, tests, deadline, on_line)
+    try:
+        ended = platform.schema.rehearse(release, stable, tests, deadline, on_line)
+    except BackendctlError as error:
+        if error.code != "platform.unsupported":
+            raise
+        on_line(f"not tested: {error.message}, because {error.cause}")
+        return
     if ended.result.exit_status == 0:
         return
     itself = ended.argv != tuple(tests)

@@ -47,6 +47,8 @@ def job(
     name: str,
     argv: Sequence[str],
     deadline: float,
+    *,
+    literal: bool = False,
 ) -> Manifest:
     """A command in the release's code and configuration, once. Pure.
 
@@ -66,7 +68,7 @@ def job(
         release.package.location,
         surroundings.size,
         {
-            "command": pods.command(release, argv, clear),
+            "command": pods.command(release, argv, clear, literal=literal),
             "envFrom": pods.given(surroundings),
             "env": [
                 *({"name": key, "value": pods.escaped(text)} for key, text in clear.items()),
@@ -124,15 +126,23 @@ class Jobs:
         self._clock = clock
 
     def run(
-        self, release: Release, name: str, argv: Sequence[str], deadline: float, on_line: OnLine
+        self,
+        release: Release,
+        name: str,
+        argv: Sequence[str],
+        deadline: float,
+        on_line: OnLine,
+        *,
+        literal: bool = False,
     ) -> JobResult:
         """Run `argv` in the release's surroundings, passing on each line it prints. `$NAME` is
-        replaced as in the start command; the command finds its own name in BACKENDCTL_JOB.
+        replaced as in the start command, unless it is to be taken literally; the command finds
+        its own name in BACKENDCTL_JOB.
 
         The deadline (seconds) counts from when it starts. Raises BackendctlError `release.start`
         when its pod does not, and for a command that cannot be run.
         """
-        manifest = job(release, self._surroundings, name, argv, deadline)
+        manifest = job(release, self._surroundings, name, argv, deadline, literal=literal)
         self._remove(self._left(release.number, name))
         made = self._cluster.create(manifest)
         try:

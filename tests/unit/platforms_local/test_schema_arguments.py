@@ -2,7 +2,7 @@
 
 import pytest
 
-from backendctl.platforms.local.schema import does_nothing, global_arguments
+from backendctl.platforms.migration_scripts import does_nothing, global_arguments
 
 
 @pytest.mark.parametrize(
