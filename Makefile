@@ -3,9 +3,11 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed-from
+TEST_STAMP := .venv/.installed-for-tests-from
 WORKERS ?= 2
+CLUSTER_WORKERS ?= 4
 
-.PHONY: demo test lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout bench-releases clean environment
+.PHONY: demo test test-cluster test-environment lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout bench-releases clean environment
 
 environment: $(STAMP)
 
@@ -16,25 +18,36 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable '.[local]'
 	@touch $(STAMP)
 
+# Tests, types and lint also see the platforms that a demo does not need.
+test-environment: $(TEST_STAMP)
+
+$(TEST_STAMP): $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable '.[all]'
+	@touch $(TEST_STAMP)
+
 demo: environment
 	@$(BIN)/backendctl demo
 
-test: environment
+test: test-environment
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-lint: environment
+# A real Kubernetes on this machine (root, Debian, Go), or the one of BACKENDCTL_TEST_KUBECONFIG.
+test-cluster: test-environment
+	@$(BIN)/python -m tests.cluster test -- -n $(CLUSTER_WORKERS) --dist loadgroup tests
+
+lint: test-environment
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: environment
+types: test-environment
 	@$(BIN)/mypy
 
-contracts: environment
+contracts: test-environment
 	@$(BIN)/lint-imports
 
-docs: environment
+docs: test-environment
 	@$(BIN)/python docs/generate.py
 
-docs-check: environment
+docs-check: test-environment
 	@$(BIN)/python docs/generate.py --check
 
 crash-matrix: environment

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 # A busy machine is slow, not wrong: no deadline. In CI the same examples each time, so that a
@@ -17,3 +18,26 @@ with contextlib.suppress(ValueError):  # not in the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+_NO_CLUSTER = "no cluster"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a cluster the tests that need one are skipped; see the end of the output."""
+    if os.environ.get("BACKENDCTL_TEST_KUBECONFIG"):
+        return
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.skip(reason=_NO_CLUSTER))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        report.nodeid
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple) and _NO_CLUSTER in report.longrepr[2]
+    ]
+    if skipped:
+        terminalreporter.section(f"{len(skipped)} NOT RUN FOR LACK OF A CLUSTER: make test-cluster")
+        for name in sorted(skipped):
+            terminalreporter.line(name)

@@ -1,0 +1,3 @@
+module backendctl.dev/tests/cluster/pause
+
+go 1.25
