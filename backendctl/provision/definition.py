@@ -20,6 +20,8 @@ class Inputs:
     """Stack name -> output name -> value, of the stacks it needs. A secret stays one; in a preview
     a value that will exist only once the other stack is up is an unknown output. An output that
     the other stack does not export is absent."""
+    releasing: bool = False
+    """Whether protection is taken off what holds data, for `destroy` after its confirmation."""
 
 
 @dataclass(frozen=True, slots=True)

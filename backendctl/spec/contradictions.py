@@ -4,26 +4,14 @@ Each rule is a function from a valid `Spec` to the contradictions it finds, and 
 both sides. What a rule leans on that the file does not state (a default) is named too.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
 
-from backendctl.spec import derive
+from backendctl.spec import contradictions_aws, derive
+from backendctl.spec.contradiction import Contradiction, Rule
 from backendctl.spec.model import PlatformName, Regime, Spec, Strategy
 from backendctl.spec.places import ADEQUATE, AWS_REGION, EEA, zone_of
 from backendctl.spec.units import DURATION, FRACTION
-
-
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """Keys that contradict each other; the first is the one to look at first."""
-
-    keys: tuple[str, ...]
-    message: str
-    accepted: str
-
-
-Rule = Callable[[Spec], Iterator[Contradiction]]
 
 RATE_TOLERANCE = 0.10
 """Stated pairs are rounded; beyond this they contradict."""
@@ -417,4 +405,5 @@ RULES: tuple[Rule, ...] = (
     steps_of_a_switch,
     step_longer_than_its_deadline,
     more_processes_than_connections,
+    *contradictions_aws.RULES,
 )

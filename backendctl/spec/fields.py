@@ -165,6 +165,36 @@ Place = Annotated[
         r"^(?:[a-z0-9][a-z0-9-]{0,30})?$",
     ),
 ]
+Account = Annotated[str, Form("twelve digits; " + '"" for none', r"^(?:[0-9]{12})?$")]
+VpcId = Annotated[
+    str, Form('the id of a VPC, "vpc-..."; "" for one of its own', r"^(?:vpc-[0-9a-f]+)?$")
+]
+Network = Annotated[
+    str,
+    Form(
+        'a network that is not the whole internet, such as "203.0.113.0/24"',
+        r"^(?:[0-9]{1,3}\.){3}[0-9]{1,3}/(?:[89]|[12][0-9]|3[0-2])$",
+    ),
+]
+RoleArn = Annotated[
+    str,
+    Form(
+        'the ARN of an IAM role, "arn:aws:iam::ACCOUNT:role/NAME"',
+        r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$",
+    ),
+]
+CertificateArn = Annotated[
+    str,
+    Form(
+        'the ARN of a certificate, "arn:aws:acm:REGION:ACCOUNT:certificate/ID"; "" for one of its '
+        "own",
+        r"^(?:arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+)?$",
+    ),
+]
+HostedZone = Annotated[
+    str,
+    Form('the id of a Route 53 zone, such as "Z0123456789ABC"; "" for none', r"^(?:Z[A-Z0-9]+)?$"),
+]
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 VariableName = Annotated[
     str, Form("letters, digits and underscores, not beginning with a digit", VARIABLE)
@@ -211,6 +241,22 @@ Registry = Annotated[
     Form(
         'where images are pushed, without scheme, such as "ghcr.io/acme"; "" for nowhere',
         r"^(?:[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9._-]+)*)?$",
+    ),
+]
+StateUrl = Annotated[
+    str,
+    Form(
+        'where Pulumi keeps state, such as "s3://acme-state/shop?region=eu-central-1"; "" for a '
+        "folder in the project",
+        r"^(?:(?:s3|gs|azblob|file)://\S+)?$",
+    ),
+]
+SecretsProvider = Annotated[
+    str,
+    Form(
+        'what encrypts secrets in the state, such as "awskms://alias/shop?region=eu-central-1"; "" '
+        "for a phrase",
+        r"^(?:passphrase|(?:awskms|gcpkms|azurekeyvault|hashivault)://\S+)?$",
     ),
 ]
 Image = Annotated[

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ def main() -> None:
     wanted = tuning(chosen.scale) if chosen.tuning else evaluation(chosen.scale)
     whole = not (chosen.only or chosen.engine or chosen.schedule or chosen.rps or chosen.tuning)
     began = time.monotonic()
-    cells = run([_narrowed(each, chosen) for each in wanted], chosen.workers)
+    cells = run([_narrowed(each, chosen) for each in wanted], chosen.workers, _tell)
     print("\n".join(table.lines(cells)))
     if whole:
         print("\nCells in which a peer is right more often than we are:")
@@ -37,6 +38,12 @@ def main() -> None:
         print(f"\n{RESULTS}")
     rollouts = sum(len(cell.outcomes) for cell in cells)
     print(f"{rollouts:,} rollouts in {time.monotonic() - began:.0f} s")
+
+
+def _tell(done: int, parts: int) -> None:
+    """A line for each tenth: the whole takes minutes."""
+    if 10 * done // parts > 10 * (done - 1) // parts:
+        print(f"{100 * done // parts} % of {parts} parts of the work", file=sys.stderr, flush=True)
 
 
 def _narrowed(wanted: Wanted, chosen: argparse.Namespace) -> Wanted:

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.verdict.engines import COMMON, ENGINES, NATIVE, Engine, Kayenta, Ours, Plain
@@ -23,20 +23,22 @@ CHUNK = 50
 """Runs that one process does at a time."""
 SEEDS_A_CELL, SEEDS_A_TRACE = 10_000, 100_000
 
-# Runs of a cell, so that the whole takes ten minutes on two cores: most where a target of 1 or 2 %
-# hangs on a narrow interval (0 of 400 has an upper bound of 1 %), few where a rollout is long.
+# Runs of a cell, so that the whole stays under ten minutes on two cores: most where a target of 1
+# or 2 % hangs on a narrow interval (0 of 400 has an upper bound of 1 %), few where a rollout is
+# long. `--scale` multiplies them all.
 OUR_RUNS = {
-    "carrying": {1.0: 150, 10.0: 600, 100.0: 1000, 1000.0: 1000},
-    "independent": {1.0: 100, 10.0: 200, 100.0: 400, 1000.0: 400},
-    "disturbed": {1.0: 30, 10.0: 80, 100.0: 150, 1000.0: 150},
-    "bad": {1.0: 30, 10.0: 80, 100.0: 100, 1000.0: 100},
+    "carrying": {1.0: 80, 10.0: 250, 100.0: 500, 1000.0: 500},
+    "independent": {1.0: 30, 10.0: 80, 100.0: 200, 1000.0: 200},
+    "disturbed": {1.0: 10, 10.0: 40, 100.0: 60, 1000.0: 100},
+    "bad": {1.0: 10, 10.0: 30, 100.0: 50, 1000.0: 50},
 }
 CARRYING = ("independent 0.5 %", "errors 2x")
-OUR_COMMON_RUNS = 20
-PEER_RUNS = {NATIVE: 200, COMMON: 100}
-KAYENTA_RUNS = {NATIVE: 80, COMMON: 40}
+OUR_COMMON_RUNS = 8
+PEER_RUNS = {NATIVE: 100, COMMON: 50}
+KAYENTA_RUNS = {NATIVE: 40, COMMON: 20}
 BARE = ("errors 2x", "errors 10x")
-BARE_RUNS = 400
+BARE_ENDPOINT = "broken endpoint"
+BARE_RUNS = 200
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ def evaluation(scale: float = 1.0) -> tuple[Wanted, ...]:
     return (
         Wanted(EVALUATION, ENGINES, RPS, EVALUATION_SEED, scale),
         Wanted(bare, (Plain(),), (10.0,), EVALUATION_SEED + 50_000_000, scale),
+        Wanted(
+            (called(BARE_ENDPOINT),),
+            (Plain(by_endpoint=True),),
+            (10.0,),
+            EVALUATION_SEED + 60_000_000,
+            scale,
+        ),
     )
 
 
@@ -109,14 +118,19 @@ def _work(job: Job) -> tuple[Job, tuple[Outcome, ...]]:
     return job, cell(job.engine, job.trace, job.rps, job.runs, job.seed).outcomes
 
 
-def run(wanted: Sequence[Wanted], workers: int | None = None) -> list[Cell]:
-    """All cells, in the order asked for."""
+def run(
+    wanted: Sequence[Wanted],
+    workers: int | None = None,
+    on_part: Callable[[int, int], None] = lambda _done, _of: None,
+) -> list[Cell]:
+    """All cells, in the order asked for; `on_part` is told how many parts of the work are done."""
     jobs = [job for each in wanted for job in each.jobs()]
     # The slow ones first, so that no process is left alone with one at the end.
     jobs.sort(key=lambda job: (isinstance(job.engine, Ours), -job.rps), reverse=True)
     outcomes: dict[tuple[str, str, str, float], dict[int, tuple[Outcome, ...]]] = {}
     with multiprocessing.get_context("fork").Pool(workers or os.cpu_count()) as pool:
-        for job, made in pool.imap_unordered(_work, jobs):
+        for done, (job, made) in enumerate(pool.imap_unordered(_work, jobs), start=1):
+            on_part(done, len(jobs))
             key = (job.engine.name, job.engine.schedule, job.trace.name, job.rps)
             outcomes.setdefault(key, {})[job.seed] = made
     return [

@@ -166,7 +166,8 @@ class Buildah:
         return _from_file(digest)
 
     def export(self, name: str, archive: Path) -> Command:
-        return self._command("push", "--quiet", name, f"oci-archive:{archive}")
+        plain = ("--quiet", "--disable-compression")  # it is read once, here
+        return self._command("push", *plain, name, f"oci-archive:{archive}")
 
     def _command(self, *argv: str) -> Command:
         return Command(("buildah", *argv), {"STORAGE_DRIVER": self.storage} if self.storage else {})

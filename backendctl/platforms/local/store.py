@@ -19,17 +19,14 @@ from backendctl.journal.records import START, decode_only, encode
 from backendctl.journal.segments import Journal
 from backendctl.platforms.base import (
     SAMPLES_KEPT,
-    Configuration,
     Grant,
     Holder,
-    Package,
     PersonCommand,
-    Processes,
     Release,
-    SchemaRange,
 )
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.liveness import ProcessMark, alive, mark, of_this_boot
+from backendctl.platforms.release_record import from_record, to_record
 
 LOCK_PATIENCE = 10.0
 """Seconds to wait for another process inside its critical section, which takes milliseconds."""
@@ -108,12 +105,12 @@ class LocalStore:
             if release.number != len(known) + 1:
                 raise ValueError(f"release {release.number} cannot follow {len(known)} others")
             folder = make_folder(self._folder / "releases")
-            atomic_write(folder / f"{release.number:06d}.json", encode(_body(release), START))
+            atomic_write(folder / f"{release.number:06d}.json", encode(to_record(release), START))
 
     def releases(self) -> Sequence[Release]:
         """See base.Store. Raises `journal.corrupt` for a changed file."""
         paths = sorted((self._folder / "releases").glob("*.json"))
-        return [_release(decode_only(path.read_bytes(), str(path))) for path in paths]
+        return [from_record(decode_only(path.read_bytes(), str(path))) for path in paths]
 
     # --- rollouts ---
 
@@ -293,40 +290,3 @@ def _local_time(at: float) -> str:
     from datetime import datetime
 
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-def _body(release: Release) -> Mapping[str, Any]:
-    """The release as JSON can say it; any kind of mapping will do for its configuration."""
-    configuration = release.configuration
-    return {
-        "number": release.number,
-        "package": asdict(release.package),
-        "configuration": {
-            "values": dict(configuration.values),
-            "secrets": dict(configuration.secrets),
-        },
-        "processes": asdict(release.processes),
-        "created": release.created,
-        "created_by": release.created_by,
-        "note": release.note,
-    }
-
-
-def _release(body: Mapping[str, Any]) -> Release:
-    package, processes = dict(body["package"]), dict(body["processes"])
-    schema = package.pop("schema")
-    return Release(
-        **{
-            **body,
-            "package": Package(**package, schema=SchemaRange.from_json(schema) if schema else None),
-            "configuration": Configuration(**body["configuration"]),
-            "processes": Processes(
-                **{
-                    **processes,
-                    "start": tuple(processes["start"]),
-                    "migrate": tuple(processes["migrate"]),
-                    "contract": tuple(processes.get("contract", ())),
-                }
-            ),
-        }
-    )

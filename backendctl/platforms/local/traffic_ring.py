@@ -8,22 +8,17 @@ writer. Nothing is forced to disk: losing the last seconds of it costs nothing.
 
 import json
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from backendctl.filesystem import PRIVATE_FILE, atomic_write, make_folder, writing
-from backendctl.platforms.base import Latencies, Span
+from backendctl.platforms.base import Span
+from backendctl.platforms.span_lines import DAY, line_of, outside, span_of
 
 SEGMENT_LINES = 720
 SEGMENTS = 25
 """Two releases' spans of 10 s fill a segment in an hour: a day of a rollout that never ends, and
 two days of one release, in about 4 MB at most."""
-
-DAY = 86400.0
-"""Seconds for which spans are kept."""
 
 _NAME = "{:08d}.jsonl"
 _LEFT_OUT = "left-out.json"
@@ -40,7 +35,7 @@ class TrafficRing:
 
     def append(self, spans: Iterable[Span]) -> None:
         """Add spans. Raises BackendctlError `platform.disk-full` or `platform.permission`."""
-        text = "".join(f"{_line(span)}\n" for span in spans)
+        text = "".join(f"{line_of(span)}\n" for span in spans)
         if not text:
             return
         make_folder(self._folder)
@@ -64,16 +59,7 @@ class TrafficRing:
         for path in self._segments():
             with writing(path, "what was recorded is untouched"):
                 found.extend(self._read(path))
-        left_out = self._left_out()
-        return sorted(
-            (
-                span
-                for span in found
-                if span.start >= moment
-                and not any(span.start < end and start < span.end for start, end in left_out)
-            ),
-            key=lambda span: span.start,
-        )
+        return outside(found, moment, self._left_out())
 
     def leave_out(self, start: float, end: float) -> None:
         """Spans that overlap with that time are not given back any more."""
@@ -112,54 +98,6 @@ class TrafficRing:
         except FileNotFoundError:
             return  # deleted by the writer since the folder was listed
         for line in text.splitlines():
-            span = _span(line, self._edges)
+            span = span_of(line, self._edges)
             if span is not None:
                 yield span
-
-
-def _line(span: Span) -> str:
-    """Only the buckets that counted something are written."""
-    edges, at_most = span.latencies.edges_ms, span.latencies.at_most
-    counts = [b - a for a, b in zip((0, *at_most[:-1]), at_most, strict=True)]
-    return json.dumps(
-        {
-            "release": span.number,
-            "start": round(span.start, 3),
-            "end": round(span.end, 3),
-            "requests": span.requests,
-            "errors": span.errors,
-            "answers": span.latencies.total,
-            "ms": {f"{edge:g}": n for edge, n in zip(edges, counts, strict=True) if n},
-            "edges": _name(edges),
-        },
-        separators=(",", ":"),
-    )
-
-
-def _span(line: bytes, edges: tuple[float, ...]) -> Span | None:
-    """None for a line that is not whole, or was recorded at other edges."""
-    try:
-        body: Any = json.loads(line)
-        counts = {float(edge): int(n) for edge, n in body["ms"].items()}
-        if body["edges"] != _name(edges):
-            return None
-        at_most, total = [], 0
-        for edge in edges:
-            total += counts.get(edge, 0)
-            at_most.append(total)
-        return Span(
-            number=int(body["release"]),
-            start=float(body["start"]),
-            end=float(body["end"]),
-            requests=int(body["requests"]),
-            errors=int(body["errors"]),
-            latencies=Latencies(edges, tuple(at_most), int(body["answers"])),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-@cache
-def _name(edges: tuple[float, ...]) -> int:
-    """Tells one set of edges from another."""
-    return zlib.crc32(repr(edges).encode())

@@ -78,6 +78,8 @@ class Plain:
 
     name: str = "backendctl, bare test"
     schedule: str = "10 % until decided"
+    by_endpoint: bool = False
+    """With half of the evidence split over the endpoints."""
 
     def begin(self, setting: Setting) -> OurRollout:
         plan = plan_for(
@@ -93,5 +95,6 @@ class Plain:
             temper=False,
             mask_outages=False,
             share_tolerance=0.0,
+            by_endpoint=(default.ERRORS,) if self.by_endpoint else (),
         )
         return OurRollout(plan)

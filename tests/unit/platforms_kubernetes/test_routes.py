@@ -49,7 +49,7 @@ def test_every_connected_release_is_a_backend_once_and_the_weights_sum_to_100(
     wanted: Served,
 ) -> None:
     route = http_route(NAMING, AT, wanted)
-    users = route["spec"]["rules"][-1]["backendRefs"]
+    users = route["spec"]["rules"][1]["backendRefs"]
     assert sum(each["weight"] for each in users) == 100
     assert {each["port"] for each in users} == {USERS_PORT}
     names = [each["name"] for each in users]
@@ -61,12 +61,12 @@ def test_no_weight_at_all_serves_no_release_and_keeps_them_connected() -> None:
     wanted = Served(Routes({}), frozenset({1, 2}), "abc")
     route = http_route(NAMING, AT, wanted)
     assert served_by(NAMING, route) == wanted
-    assert [each["weight"] for each in route["spec"]["rules"][-1]["backendRefs"]] == [0, 0]
+    assert [each["weight"] for each in route["spec"]["rules"][1]["backendRefs"]] == [0, 0]
 
 
 def test_a_tester_reaches_the_preview_by_header_or_cookie_on_a_port_of_its_own() -> None:
     route = http_route(NAMING, AT, Served(Routes({1: 100}, preview=2), revision="abc"))
-    rule = route["spec"]["rules"][1]
+    rule = route["spec"]["rules"][2]
     assert [(b["name"], b["port"]) for b in rule["backendRefs"]] == [("shop-r2", PREVIEW_PORT)]
     header, cookie = (match["headers"][0] for match in rule["matches"])
     assert header["name"] == PREVIEW_HEADER
@@ -91,12 +91,12 @@ def test_the_answer_of_a_service_is_no_revision(location: str) -> None:
 
 def test_weights_that_a_person_edited_are_read_as_percent() -> None:
     route = http_route(NAMING, AT, Served(Routes({1: 90, 2: 10}), revision="abc"))
-    for each, weight in zip(route["spec"]["rules"][-1]["backendRefs"], (1, 2), strict=True):
+    for each, weight in zip(route["spec"]["rules"][1]["backendRefs"], (1, 2), strict=True):
         each["weight"] = weight
     assert served_by(NAMING, route).routes == Routes({2: 33, 1: 67})
 
 
 def test_backends_that_are_not_ours_are_no_releases() -> None:
     route = http_route(NAMING, AT, Served(Routes({1: 100}), revision="abc"))
-    route["spec"]["rules"][-1]["backendRefs"].append({"name": "legacy", "port": 80, "weight": 0})
+    route["spec"]["rules"][1]["backendRefs"].append({"name": "legacy", "port": 80, "weight": 0})
     assert served_by(NAMING, route).routes == Routes({1: 100})
