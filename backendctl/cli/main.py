@@ -21,6 +21,7 @@ def application() -> typer.Typer:
         advise,
         demo,
         doctor,
+        infra,
         init,
         lifecycle,
         loadtest,
@@ -45,6 +46,7 @@ def application() -> typer.Typer:
     app.callback(invoke_without_command=True)(_version)
     contract.register(app, new.new, init.init, advise.advise)
     contract.register(app, lifecycle.up, lifecycle.dev, release.deploy, release.rollback)
+    app.add_typer(infra.app, name="infra")
     app.add_typer(rollout.app, name="rollout")
     app.add_typer(loadtest.app, name="loadtest")
     contract.register(app, lifecycle.status, lifecycle.logs, lifecycle.execute)

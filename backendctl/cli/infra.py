@@ -1,0 +1,161 @@
+"""`backendctl infra preview | up | drift | destroy | outputs | unlock | cost | adopt | install`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backendctl.cli.contract import Answer, Session, command, group, register
+from backendctl.errors import BackendctlError, Exit
+
+if TYPE_CHECKING:
+    from backendctl.workflows.infra.opened import Opened
+    from backendctl.workflows.infra.preview import Previewed
+
+app = group("The stacks that an environment stands on: network, data, cluster, addons, app.")
+
+DetailedExitcode = Annotated[
+    bool,
+    typer.Option("--detailed-exitcode", help="Leave with 1 where something differs, 0 where not."),
+]
+
+
+def _open(session: Session, *, changes: bool) -> "Opened":
+    from backendctl.workflows.infra.opened import open_stacks
+
+    opened = open_stacks(session.directory, session.environment, changes=changes)
+    session.environment = opened.environment.name
+    return opened
+
+
+@command(
+    examples=(
+        "backendctl infra preview --env prod",
+        "backendctl infra preview --env prod --save plan.json --detailed-exitcode",
+    )
+)
+def preview(
+    session: Session,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write the plan to this file, for `infra up`.")
+    ] = None,
+    detailed_exitcode: DetailedExitcode = False,
+) -> Answer:
+    """Show what `infra up` would change, why, and what it would cost.
+
+    Nothing is changed. The plan that --save writes holds `infra up --plan FILE` to what is shown.
+    """
+    from backendctl.workflows.infra import preview as workflow
+
+    found = workflow.preview(_open(session, changes=False), session)
+    if save is not None:
+        workflow.save_plan(found, save)
+    changed = detailed_exitcode and found.changes > 0
+    return Answer(
+        data={**found.data(), "plan": None if save is None else str(save)},
+        text="\n".join(found.lines()),
+        exit=Exit.NO if changed else Exit.OK,
+        error=_would_change(found) if changed else None,
+    )
+
+
+def _would_change(found: "Previewed") -> BackendctlError:
+    return BackendctlError(
+        "infra.changes",
+        f"{found.environment}: {found.changes} resources would change",
+        state="nothing was changed",
+        next=("backendctl infra up",),
+    )
+
+
+@command(
+    examples=(
+        "backendctl infra up --env prod",
+        "backendctl infra up --env prod --plan plan.json --yes",
+    )
+)
+def up(
+    session: Session,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="Do what this file of `infra preview --save` says."),
+    ] = None,
+) -> Answer:
+    """Bring the stacks up, after showing what that changes and costs, and asking.
+
+    What is done is held to what was shown: anything else stops it, and what was already applied is
+    named. With --plan there is no new preview: it was approved elsewhere.
+    """
+    from backendctl.workflows.infra import preview as workflow
+
+    opened = _open(session, changes=True)
+    where = opened.environment.name
+
+    def approve(found: "Previewed") -> None:
+        for line in found.lines():
+            session.line(line)
+        if found.changes:
+            session.confirm(f"Make these {found.changes} changes in {where}?")
+
+    if plan is not None:
+        session.confirm(f"Bring up {where} as {plan} says?")
+    done = workflow.up(opened, session, approve, plan)
+    lines = list(done.lines())
+    return Answer(
+        data=done.data(),
+        text="\n".join(lines) if lines else f"{where}: everything is as it should be.",
+    )
+
+
+@command(
+    examples=("backendctl infra drift --env prod", "backendctl infra drift --env prod -o json")
+)
+def drift(session: Session) -> Answer:
+    """Compare what is really there with what the stacks made; leaves with 1 where it differs.
+
+    Nothing is changed. What releases own (their Deployments, routes, secrets) is not compared.
+    """
+    from backendctl.workflows.infra import drift as workflow
+
+    found = workflow.drift(_open(session, changes=False), session)
+    error = None
+    if found.found:
+        error = BackendctlError(
+            "infra.drift",
+            f"{found.environment}: {found.found} of {found.looked_at} resources were changed",
+            state="nothing was changed by looking",
+            next=("backendctl infra preview", "backendctl infra up"),
+        )
+    return Answer(
+        data=found.data(),
+        text="\n".join(found.lines()),
+        exit=Exit.NO if error else Exit.OK,
+        error=error,
+    )
+
+
+@command(
+    examples=("backendctl infra outputs --env prod", "backendctl infra outputs -e prod -o json")
+)
+def outputs(
+    session: Session,
+    show_secrets: Annotated[
+        bool, typer.Option("--show-secrets", help="Show secret values in clear.")
+    ] = False,
+) -> Answer:
+    """Show what the stacks export: addresses, names, identifiers."""
+    from backendctl.workflows.infra import states
+
+    opened = _open(session, changes=False)
+    found = states.outputs(opened, session, show_secrets=show_secrets)
+    lines = [
+        f"{stack}.{name} = {value}" for stack, each in found.items() for name, value in each.items()
+    ]
+    where = opened.environment.name
+    return Answer(
+        data={"environment": where, "stacks": found},
+        text="\n".join(lines) if lines else f"{where}: no stack is up.",
+    )
+
+
+register(app, preview, up, drift, outputs)

@@ -1,0 +1,232 @@
+"""One stack through the engine: preview, up, drift, destroy, outputs."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backendctl.filesystem import atomic_write
+from backendctl.provision.changes import Action, ResourceChange, unknown_paths
+from backendctl.provision.definition import Inputs, StackDefinition
+from backendctl.provision.events import STACK_TYPE, Record, Step
+from backendctl.provision.failures import Context, failed
+from backendctl.provision.plan import base_digest
+from backendctl.provision.scrub import Scrubber
+from backendctl.provision.tool import Tool, require_plugins
+from backendctl.provision.upstream import (
+    Outputs,
+    as_outputs,
+    opened_secrets,
+    present,
+    previewed,
+)
+from backendctl.provision.workspace import Backend, new_process, open_stack
+from backendctl.spec.model import Environment, Spec
+
+if TYPE_CHECKING:
+    from backendctl.provision.stack import NamedStack
+
+Upstream = Mapping[str, Outputs]
+"""By stack name, the outputs of the stacks that one needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What `up` would do to one stack."""
+
+    stack: str
+    changes: tuple[ResourceChange, ...]
+    """Of every resource, those that stay as they are included."""
+    unknown: tuple[str, ...]
+    """Inputs whose values are known only while `up` runs: `resource: path`."""
+    outputs: Outputs = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The engine's own plan; secrets in it are encrypted."""
+    base: str = ""
+    """Digest of the state it was made against."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> tuple[ResourceChange, ...]:
+        return tuple(each for each in self.changes if each.action is not Action.SAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an operation did to one stack."""
+
+    stack: str
+    changed: tuple[tuple[str, Action], ...]
+    """URN and what was done to it, in order."""
+    unchanged: int
+    outputs: Outputs = field(default_factory=dict)
+    seconds: float = 0.0
+    durations: Mapping[str, float] = field(default_factory=dict)
+    """URN -> seconds, of what was changed."""
+
+
+class StackEngine:
+    """One operation on one stack. Made anew for each; `stop` ends it from another thread."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        tool: Tool,
+        definition: StackDefinition,
+        spec: Spec,
+        environment: Environment,
+        variables: Mapping[str, str] | None = None,
+        on_step: Callable[[Step], None] = lambda _step: None,
+    ) -> None:
+        self.name = definition.name
+        self.record = Record(time.monotonic, on_step)
+        self._backend, self._definition = backend, definition
+        self._spec, self._environment = spec, environment
+        self._variables = dict(variables or {})
+        self._process = new_process(tool)
+        self._scrub = Scrubber()
+
+    def stop(self) -> None:
+        """See EngineProcess.stop."""
+        self._process.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process id while it runs."""
+        return self._process.pid
+
+    # --- operations ---
+
+    def preview(self, upstream: Upstream) -> Preview:
+        """What `up` would do. Raises BackendctlError."""
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        with failed(self._context("previewed")):
+            stack = self._open()
+            state = self._learned(stack.ensure())
+            with tempfile.TemporaryDirectory(dir=self._backend.folder) as folder:
+                plan = Path(folder) / "plan.json"
+                stack.preview(
+                    program=self._program(upstream),
+                    plan=str(plan),
+                    on_event=self.record.heard,
+                    color="never",
+                )
+                body = json.loads(plan.read_bytes())
+        changes = tuple(self.record.changes.values())
+        return Preview(
+            stack=self.name,
+            changes=changes,
+            unknown=tuple(_unknown(changes)),
+            outputs=previewed(self.record.outputs, present(state)),
+            plan=body,
+            base=base_digest(state),
+            warnings=tuple(self._scrub(each.message) for each in self.record.warnings),
+        )
+
+    def up(self, upstream: Upstream, plan: Mapping[str, Any]) -> Applied:
+        """Make it so, within the plan. Raises BackendctlError."""
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        self.record.acts = True
+        with failed(self._context("brought up")):
+            stack = self._open()
+            with tempfile.TemporaryDirectory(dir=self._backend.folder) as folder:
+                path = Path(folder) / "plan.json"
+                atomic_write(path, json.dumps(plan).encode())
+                stack.up(
+                    program=self._program(upstream),
+                    plan=str(path),
+                    on_event=self.record.heard,
+                    color="never",
+                    show_secrets=False,
+                )
+            state = self._learned(stack.ensure())
+        return self._applied(present(state))
+
+    def drift(self) -> tuple[ResourceChange, ...]:
+        """What differs between the state and what is really there; nothing is changed."""
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        with failed(self._context("compared")):
+            stack = self._open()
+            stack.preview_refresh(
+                on_event=self.record.heard, color="never", run_program=False, show_secrets=False
+            )
+        return tuple(self.record.changes.values())
+
+    def refresh(self) -> Applied:
+        """Take what is really there into the state."""
+        self.record.acts = True
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        with failed(self._context("compared")):
+            stack = self._open()
+            stack.refresh(on_event=self.record.heard, color="never", show_secrets=False)
+        return self._applied({})
+
+    def destroy(self) -> Applied:
+        """Delete everything in the stack, and then the stack. Raises BackendctlError."""
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        self.record.acts = True
+        with failed(self._context("destroyed")):
+            stack = self._open()
+            stack.destroy(
+                on_event=self.record.heard, color="never", show_secrets=False, run_program=False
+            )
+            stack.workspace.remove_stack(stack.name)
+        return self._applied({})
+
+    def state(self) -> Mapping[str, Any] | None:
+        """The stack's deployment, secrets in clear: for memory only. None if there is none."""
+        with failed(self._context("read")):
+            found = self._open().deployment()
+        return None if found is None else self._learned(found)
+
+    # --- how ---
+
+    def _open(self) -> "NamedStack":
+        return open_stack(self._backend, self.name, self._process, self._variables)
+
+    def _program(self, upstream: Upstream) -> Callable[[], None]:
+        for outputs in upstream.values():
+            for value in outputs.values():
+                if value.secret:
+                    self._scrub.add(value.value)
+
+        def program() -> None:
+            self._scrub.listen()
+            given = {name: as_outputs(outputs) for name, outputs in upstream.items()}
+            self._definition.program(Inputs(self._spec, self._environment, given))
+
+        return program
+
+    def _learned(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        secrets: list[Any] = []
+        opened_secrets(state, secrets)
+        for each in secrets:
+            self._scrub.add(each)
+        return state
+
+    def _applied(self, outputs: Outputs) -> Applied:
+        changed = self.record.applied()
+        took = {urn: self.record.finished[urn][1] for urn, _action in changed}
+        return Applied(
+            stack=self.name,
+            changed=changed,
+            unchanged=len(self.record.finished) - len(changed),
+            outputs=outputs,
+            seconds=time.monotonic() - self.record.began,
+            durations=took,
+        )
+
+    def _context(self, doing: str) -> Context:
+        return Context(self.name, doing, self.record, self._scrub, lambda: self._process.stopped)
+
+
+def _unknown(changes: tuple[ResourceChange, ...]) -> list[str]:
+    return [
+        f"{each.title}: {path}"
+        for each in changes
+        if each.action is not Action.SAME and each.type != STACK_TYPE
+        for path in unknown_paths(each.inputs or {})
+    ]

@@ -1,0 +1,136 @@
+"""Whose lock is on a stack, and what an interrupted operation left in its state.
+
+A state on disk or in a bucket is locked by a file `locks/organization/PROJECT/STACK/ID.json` that
+names process, user, host and time. Here it is read from the disk, or from what the engine says.
+"""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from backendctl.errors import BackendctlError
+from backendctl.provision.changes import name_of, short_type, type_of
+
+_TOLD = re.compile(r"created by (?P<who>\S+@\S+) \(pid (?P<pid>\d+)\) at (?P<at>\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class StackLock:
+    """One lock on one stack."""
+
+    owner: str
+    """user@host"""
+    pid: int
+    since: str
+    """As the engine wrote it, RFC 3339."""
+    alive: bool | None
+    """Whether its process lives; None when it is on another machine."""
+    file: Path | None = None
+
+    def in_words(self) -> str:
+        known = {True: "which is alive", False: "which is gone", None: "on another machine"}
+        return f"{self.owner} (process {self.pid}, {known[self.alive]}) since {self.since}"
+
+
+def read_locks(state_folder: Path, project: str, stack: str) -> tuple[StackLock, ...]:
+    """The locks on a stack whose state is on this machine."""
+    folder = state_folder / ".pulumi" / "locks" / "organization" / project / stack
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            body = json.loads(file.read_bytes())
+        except FileNotFoundError:
+            continue  # given back just now
+        host, pid = body["hostname"], int(body["pid"])
+        owner = f"{body['username']}@{host}"
+        found.append(StackLock(owner, pid, body["timestamp"], _alive(host, pid), file))
+    return tuple(found)
+
+
+def told_locks(text: str) -> tuple[StackLock, ...]:
+    """The locks that the engine named when it refused."""
+    found = []
+    for said in _TOLD.finditer(text):
+        host = said["who"].partition("@")[2]
+        alive = _alive(host, int(said["pid"]))
+        found.append(StackLock(said["who"], int(said["pid"]), said["at"].rstrip(","), alive))
+    return tuple(found)
+
+
+def _alive(host: str, pid: int) -> bool | None:
+    if host != socket.gethostname():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _zombie(pid)
+
+
+def _zombie(pid: int) -> bool:
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def locked(stack: str, text: str) -> BackendctlError:
+    """Another run holds the stack."""
+    locks = told_locks(text)
+    who = "; ".join(lock.in_words() for lock in locks) or "somebody else"
+    dead = bool(locks) and all(lock.alive is False for lock in locks)
+    return BackendctlError(
+        "infra.locked",
+        f"stack {stack} is locked by {who}",
+        cause="that process was ended before it could give the lock back"
+        if dead
+        else "another operation on it is under way",
+        state="nothing was changed",
+        next=("backendctl infra unlock",) if dead else ("backendctl infra unlock --help",),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An operation that was begun and whose end nobody saw."""
+
+    urn: str
+    type: str
+    """creating | updating | deleting | reading"""
+    id: str = ""
+
+    def in_words(self) -> str:
+        what = f"{short_type(type_of(self.urn))} {name_of(self.urn)}"
+        if self.type == "creating":
+            return f"{what} was being created: whether it exists is not known"
+        if self.type == "deleting":
+            return f"{what} was being deleted: it may be gone"
+        return f"{what} was being changed ({self.type}): what it is like now is not known"
+
+
+def pending(deployment: Mapping[str, Any]) -> tuple[Pending, ...]:
+    """What an exported state says was in flight."""
+    operations: Sequence[Mapping[str, Any]] = deployment.get("pending_operations") or ()
+    return tuple(
+        Pending(each["resource"]["urn"], each["type"], each["resource"].get("id", ""))
+        for each in operations
+    )
+
+
+def age(since: str, now: datetime) -> float | None:
+    """Seconds since then; None where the time cannot be read."""
+    try:
+        then = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", since))
+    except ValueError:
+        return None
+    return (now - then).total_seconds()

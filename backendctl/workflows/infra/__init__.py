@@ -1,0 +1,1 @@
+"""`backendctl infra`: what it does with the stacks of an environment, whoever asks."""

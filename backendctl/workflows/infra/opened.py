@@ -1,0 +1,113 @@
+"""From a folder and an environment's name to the stacks that are meant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backendctl.errors import BackendctlError
+from backendctl.provision import tool as tools
+from backendctl.provision.definition import StackDefinition
+from backendctl.spec.load import find_project, load_spec
+from backendctl.spec.model import Environment, PlatformName, Spec
+from backendctl.workflows.environment import DEFAULT
+
+if TYPE_CHECKING:
+    from backendctl.provision.infrastructure import Infrastructure, Listener
+    from backendctl.provision.workspace import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One environment's stacks."""
+
+    project: Path
+    spec: Spec
+    environment: Environment
+    definitions: Sequence[StackDefinition]
+
+    def backend(self) -> "Backend":
+        """Where their state is. Raises `missing.extra`, `spec.contradiction`."""
+        _require_pulumi()
+        from backendctl.provision.workspace import backend
+
+        return backend(
+            self.project,
+            self.spec.service.name,
+            self.environment.name,
+            self.environment.state,
+            self.environment.secrets_provider,
+        )
+
+    def infrastructure(self, listener: "Listener | None" = None) -> "Infrastructure":
+        """Ready to be worked with. Raises `missing.tool`, `missing.extra`."""
+        where = self.backend()
+        from backendctl.provision.infrastructure import Infrastructure, Listener
+
+        return Infrastructure(
+            where,
+            tools.find(),
+            self.definitions,
+            self.spec,
+            self.environment,
+            listener=listener or Listener(),
+        )
+
+
+def open_stacks(directory: Path, name: str | None, *, changes: bool) -> Opened:
+    """Find the project and the environment meant; touches nothing.
+
+    Raises `spec.*` errors; `spec.environment` for one on `local`, which has no stacks.
+    """
+    project = find_project(directory)
+    spec = load_spec(project)
+    environment = _chosen(spec, name, changes)
+    return Opened(
+        project,
+        spec,
+        environment,
+        _definitions(spec, environment),
+    )
+
+
+def _chosen(spec: Spec, name: str | None, changes: bool) -> Environment:
+    with_stacks = [
+        each.name for each in spec.environments.values() if each.platform is not PlatformName.LOCAL
+    ]
+    if name is None and len(with_stacks) == 1 and not changes:
+        name = with_stacks[0]
+    if name is not None and name in spec.environments and name in with_stacks:
+        return spec.environments[name]
+    problem = (
+        f"backend.toml has no environment {name!r}"
+        if name is not None and name not in spec.environments
+        else f"environment {name or DEFAULT!r} is on this machine: it has no stacks"
+    )
+    if name is None and with_stacks:
+        problem = "name the environment whose stacks are meant"
+    raise BackendctlError(
+        "spec.environment",
+        problem,
+        cause=f"with stacks there are: {', '.join(sorted(with_stacks)) or 'none'}",
+        state="nothing was changed",
+        next=tuple(f"--env {each}" for each in sorted(with_stacks)) or ("backendctl up",),
+    )
+
+
+def _definitions(spec: Spec, environment: Environment) -> Sequence[StackDefinition]:
+    from backendctl.shipped.stacks import app
+
+    return (app.definition(environment),)
+
+
+def _require_pulumi() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("pulumi") is None:
+        raise BackendctlError(
+            "missing.extra",
+            "what works with stacks is not installed",
+            cause="not found: pulumi",
+            state="nothing was changed",
+            next=("pip install 'backendctl[kubernetes]'", "pip install 'backendctl[aws]'"),
+        )

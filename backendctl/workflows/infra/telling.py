@@ -1,0 +1,59 @@
+"""What the stacks' operations say on the way, to a person and to a program."""
+
+from typing import Protocol
+
+from backendctl.provision.changes import Action
+from backendctl.provision.events import Step
+from backendctl.provision.failures import title
+from backendctl.provision.infrastructure import Listener
+from backendctl.provision.live import duration
+from backendctl.workflows.progress import Progress
+
+PAST = {
+    Action.CREATE: "created",
+    Action.UPDATE: "changed",
+    Action.REPLACE: "replaced",
+    Action.DELETE: "deleted",
+    Action.IMPORT: "taken into the picture",
+    Action.READ: "read",
+    Action.REFRESH: "compared",
+    Action.FORGET: "forgotten",
+    Action.SAME: "left as it is",
+}
+OF_REPLACEMENTS = {
+    "create-replacement": "created anew",
+    "delete-replaced": "replaced, the former one deleted",
+}
+
+
+class Waiting(Progress, Protocol):
+    """Progress that also says what is waited for."""
+
+    def waiting(self, text: str) -> None:
+        """What is waited for from now on."""
+        ...
+
+
+def listener(progress: Waiting, *, acts: bool) -> Listener:
+    """Tells each resource that is done (if the operation `acts`; else only programs hear of it),
+    and what is under way."""
+
+    def on_step(stack: str, step: Step) -> None:
+        progress.emit(
+            "resource",
+            {
+                "stack": stack,
+                "urn": step.urn,
+                "action": step.action.value,
+                "state": step.state,
+                "seconds": round(step.seconds, 3),
+            },
+        )
+        if not acts or step.state == "begun" or step.operation == "replace":
+            return
+        past = OF_REPLACEMENTS.get(step.operation) or PAST[step.action]
+        done = past if step.state == "done" else f"FAILED ({step.operation})"
+        text = f"  {stack}: {title(step.urn)} {done} ({duration(step.seconds)})"
+        progress.detail(text) if step.action is Action.READ else progress.line(text)
+
+    return Listener(on_step, lambda line: progress.waiting(f"  {line}"))

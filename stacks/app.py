@@ -1,0 +1,102 @@
+"""The `app` stack: what outlives a release in a cluster, through the Kubernetes provider.
+
+The objects are plain manifests, made by a pure function; each becomes one resource. Which cluster
+is meant is said by the kubeconfig in use (and the environment's `context` in it), or by the
+`cluster` stack where there is one: nothing about it is kept in the state but the context's name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from backendctl.provision.definition import Inputs, StackDefinition
+from backendctl.spec.model import Environment, PlatformName, Spec
+
+if TYPE_CHECKING:
+    import pulumi
+
+KUBERNETES_PLUGIN = "4.32.0"
+"""The same as pulumi-kubernetes in pyproject.toml, which a test compares."""
+Manifests = Callable[[Spec, Environment], Sequence[Mapping[str, Any]]]
+
+HOLDS_DATA = ("Namespace", "PersistentVolumeClaim")
+"""Kinds whose deletion loses what cannot be made again: secrets, journals, files."""
+
+
+def definition(environment: Environment, manifests: Manifests | None = None) -> StackDefinition:
+    """The stack of one environment; `manifests` stands in for the platform's own in tests."""
+    needs: tuple[str, ...] = ()
+    if environment.platform is PlatformName.AWS:
+        needs = ("cluster", "addons")
+    return StackDefinition(
+        name="app",
+        program=lambda inputs: _program(inputs, manifests or _standing()),
+        needs=needs,
+        plugins={"kubernetes": KUBERNETES_PLUGIN},
+    )
+
+
+def _standing() -> Manifests:
+    from backendctl.platforms.kubernetes.standing import manifests
+
+    return manifests
+
+
+def _program(inputs: Inputs, manifests: Manifests) -> None:
+    import pulumi
+
+    objects = manifests(inputs.spec, inputs.environment)
+    provider = _provider(inputs)
+    namespaces: dict[str, pulumi.Resource] = {}
+    for manifest in sorted(objects, key=lambda each: each["kind"] != "Namespace"):
+        namespace = manifest["metadata"].get("namespace", "")
+        after = [namespaces[namespace]] if namespace in namespaces else []
+        made = _resource(manifest, provider, after)
+        if manifest["kind"] == "Namespace":
+            namespaces[manifest["metadata"]["name"]] = made
+            pulumi.export("namespace", manifest["metadata"]["name"])
+    pulumi.export("objects", len(objects))
+
+
+def _provider(inputs: Inputs) -> "pulumi.ProviderResource":
+    """Named without the context: another one for the same cluster must not replace everything."""
+    import pulumi
+
+    properties: dict[str, Any] = {"enableServerSideApply": True, "clusterIdentifier": "environment"}
+    kubeconfig = inputs.upstream.get("cluster", {}).get("kubeconfig")
+    if kubeconfig is not None:
+        properties["kubeconfig"] = kubeconfig
+    elif inputs.environment.context:
+        properties["context"] = inputs.environment.context
+    return pulumi.ProviderResource(
+        "kubernetes",
+        "cluster",
+        properties,
+        pulumi.ResourceOptions(version=KUBERNETES_PLUGIN),
+    )
+
+
+def _resource(
+    manifest: Mapping[str, Any],
+    provider: "pulumi.ProviderResource",
+    after: "Sequence[pulumi.Resource]",
+) -> "pulumi.Resource":
+    import pulumi
+
+    metadata = manifest["metadata"]
+    return pulumi.CustomResource(
+        token(manifest),
+        metadata["name"],
+        dict(manifest),
+        pulumi.ResourceOptions(
+            provider=provider,
+            version=KUBERNETES_PLUGIN,
+            depends_on=list(after),
+            protect=manifest["kind"] in HOLDS_DATA,
+        ),
+    )
+
+
+def token(manifest: Mapping[str, Any]) -> str:
+    """Pulumi's type of an object: `v1` `Namespace` -> `kubernetes:core/v1:Namespace`."""
+    version = manifest["apiVersion"]
+    return f"kubernetes:{version if '/' in version else f'core/{version}'}:{manifest['kind']}"

@@ -1,0 +1,1 @@
+"""A provider of `aws:*` resources that makes nothing: for the real engine where no AWS can be."""
