@@ -19,6 +19,7 @@ def application() -> typer.Typer:
     from backendctl.cli import (
         about,
         advise,
+        build,
         demo,
         doctor,
         infra,
@@ -45,7 +46,8 @@ def application() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_version)
     contract.register(app, new.new, init.init, advise.advise)
-    contract.register(app, lifecycle.up, lifecycle.dev, release.deploy, release.rollback)
+    contract.register(app, lifecycle.up, lifecycle.dev, build.build)
+    contract.register(app, release.deploy, release.rollback)
     app.add_typer(infra.app, name="infra")
     app.add_typer(rollout.app, name="rollout")
     app.add_typer(loadtest.app, name="loadtest")

@@ -22,11 +22,20 @@ class Opened:
     platform: Platform
 
 
-def open_environment(directory: Path, name: str | None, *, changes: bool) -> Opened:
-    """Find the project, load its promises and open one environment; touches nothing.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One environment of one project, by what backend.toml says of it."""
+
+    project: Path
+    spec: Spec
+    environment: Environment
+
+
+def choose(directory: Path, name: str | None, *, changes: bool) -> Chosen:
+    """Find the project, load its promises and choose one environment.
 
     Where a project has other environments than `local`, a command that changes something must
-    name the one it means. Raises `spec.*` errors, `missing.extra`, `platform.unsupported`.
+    name the one it means. Raises `spec.*` errors.
     """
     project = find_project(directory)
     spec = load_spec(project)
@@ -47,5 +56,14 @@ def open_environment(directory: Path, name: str | None, *, changes: bool) -> Ope
             cause=f"accepted: {', '.join(names)}",
             state="nothing was changed",
         )
-    platform = open_platform(project, spec, chosen)
-    return Opened(project, spec, spec.environments[chosen], platform)
+    return Chosen(project, spec, spec.environments[chosen])
+
+
+def open_environment(directory: Path, name: str | None, *, changes: bool) -> Opened:
+    """`choose`, and open its platform; touches nothing.
+
+    Raises as `choose`, `missing.extra`, `platform.unsupported`.
+    """
+    chosen = choose(directory, name, changes=changes)
+    platform = open_platform(chosen.project, chosen.spec, chosen.environment.name)
+    return Opened(chosen.project, chosen.spec, chosen.environment, platform)

@@ -11,7 +11,7 @@ from backendctl.errors import BackendctlError
 from backendctl.migrations import history
 from backendctl.migrations.revisions import heads
 from backendctl.platforms.base import OnLine, Package, SchemaRange
-from backendctl.platforms.images.produce import Image, Recipe, Wishes, epoch, produce
+from backendctl.platforms.images.produce import Image, Recipe, Wishes, produce, still
 from backendctl.platforms.images.reference import Repository
 from backendctl.platforms.images.surroundings import given
 from backendctl.platforms.local import packaging
@@ -57,7 +57,7 @@ class ImageBuilder:
             for name in copy.secret_files:
                 on_line(f"left out {name}: set secrets with `backendctl secrets set NAME`")
             dockerfile = self._dockerfile(tree, copy.folder)
-            _still(copy.folder)
+            still(copy.folder)
             recipe = Recipe(
                 repository=repository,
                 tag=copy.digest,
@@ -149,10 +149,3 @@ def _schema(folder: Path, migrate: tuple[str, ...]) -> SchemaRange | None:
         return None
     newest = ",".join(heads(found.revisions))
     return SchemaRange(newest, newest, found.tool, found.revisions)
-
-
-def _still(folder: Path) -> None:
-    """Give everything the same time stamp: that of the copy is part of no release."""
-    stamp = epoch()
-    for path in (folder, *folder.rglob("*")):
-        os.utime(path, (stamp, stamp), follow_symlinks=False)

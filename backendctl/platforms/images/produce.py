@@ -82,6 +82,13 @@ def epoch(environ: Mapping[str, str] | None = None) -> int:
     return int(stated) if stated.isdigit() else EPOCH
 
 
+def still(folder: Path) -> None:
+    """Give a context's files all the same time stamp: when they were copied is no part of them."""
+    stamp = epoch()
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (stamp, stamp), follow_symlinks=False)
+
+
 def produce(recipe: Recipe, given: Given, wishes: Wishes, keep: Path, on_line: OnLine) -> Image:
     """Build and push, unless the registry has it under its tag already.
 

@@ -29,12 +29,6 @@ class Repository:
         """The reference that always means the same image."""
         return f"{self.host}/{self.path}@{digest}"
 
-    @property
-    def api(self) -> str:
-        """Where its registry answers."""
-        host = "registry-1.docker.io" if self.host == DOCKER_HUB else self.host
-        return f"{'http' if is_loopback(self.host) else 'https'}://{host}/v2/{self.path}"
-
 
 def parsed(reference: str) -> tuple[Repository, str]:
     """Repository, and tag or digest, of a whole reference; `latest` if it has neither."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.images.credentials import Account, account_for
-from backendctl.platforms.images.reference import Repository
+from backendctl.platforms.images.reference import DOCKER_HUB, Repository, is_loopback
+from backendctl.platforms.images.registries_conf import is_insecure
 
 if TYPE_CHECKING:
     import httpx
@@ -40,6 +41,9 @@ class Registry:
     def __init__(self, repository: Repository, environ: Mapping[str, str] | None = None) -> None:
         self._repository = repository
         self._environ = os.environ if environ is None else environ
+        plain = is_loopback(repository.host) or is_insecure(repository.host, self._environ)
+        host = "registry-1.docker.io" if repository.host == DOCKER_HUB else repository.host
+        self._api = f"{'http' if plain else 'https'}://{host}/v2/{repository.path}"
         self._client: httpx.Client | None = None
         self._authorization = ""
 
@@ -120,7 +124,7 @@ class Registry:
         self._check(begun)
         import httpx
 
-        place = httpx.URL(self._repository.api).join(begun.headers["Location"])
+        place = httpx.URL(self._api).join(begun.headers["Location"])
         where = str(place.copy_merge_params({"digest": _sha256(blob)}))
         kind = {"Content-Type": "application/octet-stream"}
         self._check(self._ask("PUT", where, content=blob, headers=kind))
@@ -134,7 +138,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
     ) -> "httpx.Response":
         """Ask; when it wants to know who we are, say it and ask again."""
-        url = path if path.startswith("http") else self._repository.api + path
+        url = path if path.startswith("http") else self._api + path
         answer = self._send(method, url, content, headers)
         if answer.status_code == 401:
             push = method not in ("GET", "HEAD")
