@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -88,8 +89,8 @@ def test_editing_files_does_not_disturb_what_runs(world: World) -> None:
     source = world.tree / "app.py"
     source.write_text(source.read_text().replace('VERSION = "one"', 'VERSION = "two"'))
     world.get("/die")  # what comes back must be the old code too
-    assert eventually(lambda: world.platform.runtime.status(old.number).restarts == 1)
-    assert eventually(lambda: world.get()[0] == 200)
+    assert eventually(lambda: world.platform.runtime.status(old.number).restarts == 1, 30)
+    assert eventually(lambda: world.get()[0] == 200, 30)
     assert world.get()[1]["version"] == "one"
     new = world.up()
     world.platform.router.apply(Routes({new.number: 100}))
@@ -105,9 +106,9 @@ def test_packaging_the_same_tree_again_gives_the_same(world: World) -> None:
 def test_starting_and_stopping_twice_is_the_same_as_once(world: World) -> None:
     release = world.up()
     world.serve(**{f"r{release.number}": 100})
-    pid = world.get()[1]["pid"]
+    instance = world.get()[1]["instance"]
     world.platform.runtime.start(release)
-    assert world.get()[1]["pid"] == pid
+    assert world.get()[1]["instance"] == instance
     assert world.platform.runtime.status(release.number).restarts == 0
     world.platform.router.apply(Routes({}))
     for _ in range(2):
@@ -136,7 +137,7 @@ def test_a_release_that_does_not_start_is_known_at_once_with_its_last_words(worl
     world.start(release)
     began = time.monotonic()
     found = world.platform.runtime.await_ready(release, 60)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     assert found.condition in (Condition.CRASHING, Condition.FAILED)
     assert "exit status 3" in found.detail
     assert "cannot reach the flux capacitor" in found.detail
@@ -145,6 +146,7 @@ def test_a_release_that_does_not_start_is_known_at_once_with_its_last_words(worl
 def test_a_release_that_never_becomes_ready_is_given_its_time_and_no_more(world: World) -> None:
     release = world.release(READY="no")
     world.start(release)
+    assert eventually(lambda: "503" in world.platform.runtime.status(release.number).detail, 30)
     began = time.monotonic()
     found = world.platform.runtime.await_ready(release, 1.5)
     assert 1.5 <= time.monotonic() - began < 4
@@ -158,22 +160,22 @@ def test_a_release_that_dies_while_it_is_waited_for_is_not_waited_out(world: Wor
     world.start(release)
     began = time.monotonic()
     found = world.platform.runtime.await_ready(release, 60)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 20
     assert found.condition is Condition.CRASHING
     assert "exit status 9" in found.detail
 
 
 def test_a_release_that_dies_after_it_was_ready_shows_as_restarts(world: World) -> None:
-    release = world.up(DIE_AFTER="2.5")
-    assert eventually(lambda: world.platform.runtime.status(release.number).restarts >= 1, 15)
+    release = world.up(DIE_AFTER="6")
+    assert eventually(lambda: world.platform.runtime.status(release.number).restarts >= 1, 30)
 
 
 def test_a_process_that_is_killed_comes_back(world: World) -> None:
     release = world.up()
     world.serve(**{f"r{release.number}": 100})
-    pid = world.get()[1]["pid"]
+    instance = world.get()[1]["instance"]
     world.get("/die")
-    assert eventually(lambda: world.get()[0] == 200 and world.get()[1]["pid"] != pid)
+    assert eventually(lambda: world.get()[0] == 200 and world.get()[1]["instance"] != instance, 30)
     assert world.platform.runtime.status(release.number).restarts == 1
 
 
@@ -203,7 +205,8 @@ def test_a_job_runs_in_the_releases_surroundings(world: World) -> None:
         release, "greet", ("sh", "-c", script.replace("$", "$$")), 20, seen.append
     )
     assert done.exit_status == 0
-    assert seen == [f"hi from {release.number} in app.py", "oops"] == list(done.tail)
+    assert sorted(seen) == [f"hi from {release.number} in app.py", "oops"]
+    assert list(done.tail) == seen
 
 
 def test_a_failing_job_says_how_it_ended(world: World) -> None:
@@ -218,18 +221,60 @@ def test_a_job_is_ended_at_its_deadline(world: World) -> None:
     release = world.release()
     began = time.monotonic()
     done = world.platform.runtime.run_job(
-        release, "migrate", ("sh", "-c", "echo begun; sleep 60"), 0.5, lambda _line: None
+        release, "migrate", ("sh", "-c", "echo begun; sleep 60"), 1.5, lambda _line: None
     )
     assert done.exit_status == 124
     assert done.tail == ("begun",)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
+
+
+def test_a_job_that_cannot_be_run_has_no_result(world: World) -> None:
+    release = world.release()
+    with pytest.raises(BackendctlError, match="no-such-program") as caught:
+        world.platform.runtime.run_job(release, "x", ("no-such-program",), 20, lambda _line: None)
+    assert caught.value.code == "release.start"
+
+
+def test_a_persons_command_runs_where_the_release_runs(world: World) -> None:
+    release = world.up(GREETING="hi")
+    script = "import os, sys; print(os.environ['GREETING'], sys.argv[1]); sys.exit(7)"
+    call = world.platform.runtime.in_release(release, ("python3", "-c", script, "$GREETING"))
+    done = subprocess.run(
+        call.argv,
+        cwd=call.directory,
+        env=dict(call.environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (7, "hi $GREETING\n"), done.stderr
 
 
 def test_the_logs_are_those_of_the_release_last_line_last(world: World) -> None:
     release = world.up()
     assert list(world.platform.runtime.logs(release.number, 10))[-1] == "version one starts"
+
+
+def test_the_logs_of_a_stopped_release_are_kept_whole_or_said_to_be_gone(world: World) -> None:
+    release = world.up()
     world.platform.runtime.stop(release.number)
-    assert list(world.platform.runtime.logs(release.number, 1)) == ["bye"]
+    try:
+        found = list(world.platform.runtime.logs(release.number, 1))
+    except BackendctlError as error:
+        found = [error.code]
+    assert found in (["bye"], ["missing.data"])
+
+
+def test_the_logs_of_several_processes_tell_them_apart(world: World) -> None:
+    release = world.up(replicas=2)
+    lines = [
+        line
+        for line in world.platform.runtime.logs(release.number, 10)
+        if line.endswith("version one starts")
+    ]
+    assert len(set(lines)) == 2
+    assert all(line.startswith("[") for line in lines)
 
 
 def test_logs_are_followed_until_the_release_is_stopped(world: World) -> None:
@@ -246,13 +291,21 @@ def test_logs_of_an_unknown_release_are_not_invented(world: World) -> None:
         list(world.platform.runtime.logs(9999, 10))
 
 
-def test_a_command_that_is_not_there_starts_nothing(world: World) -> None:
+def test_a_command_that_is_not_there_is_named_and_never_ready(world: World) -> None:
     release = world.release()
     broken = replace(release, processes=replace(release.processes, start=("no-such-program",)))
-    with pytest.raises(BackendctlError, match="no-such-program") as caught:
+    began = time.monotonic()
+    try:
         world.start(broken)
-    assert caught.value.code == "release.start"
-    assert release.number not in world.platform.runtime.running()
+        found = world.platform.runtime.await_ready(broken, 60)
+        ended, said = found.condition.value, found.detail
+    except BackendctlError as error:  # a platform that sees it before anything is started
+        ended, said = error.code, error.message
+        assert release.number not in world.platform.runtime.running()
+    assert ended in ("release.start", Condition.FAILED.value)
+    assert "no-such-program" in said
+    assert time.monotonic() - began < 20
+    world.platform.runtime.stop(release.number)
     assert world.platform.runtime.status(release.number).condition is Condition.STOPPED
 
 

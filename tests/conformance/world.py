@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,23 @@ from backendctl.platforms.base import (
 )
 from tests.waiting import eventually
 
-__all__ = ["START", "World", "eventually"]
+__all__ = ["World", "eventually"]
 
-START = (sys.executable, "app.py", "--port=$PORT")
-_DEADLINE = 20.0
+_DEADLINE = 60.0
 
 
 class World:
     """One scenario: an environment, a working tree, the right to write."""
 
-    def __init__(self, platform: Platform, tree: Path, grant: Grant) -> None:
+    def __init__(
+        self, platform: Platform, tree: Path, grant: Grant, command: tuple[str, ...], host: str = ""
+    ) -> None:
+        """`command` starts the service; `host` is the name that users know it by, if any."""
         self.platform = platform
         self.tree = tree
         self.grant = grant
+        self._command = command
+        self._host = {"Host": host} if host else {}
         self.started: list[int] = []
 
     def release(self, replicas: int = 1, grace: float = 5.0, **values: str) -> Release:
@@ -41,7 +44,7 @@ class World:
             number=len(self.platform.store.releases()) + 1,
             package=package,
             configuration=Configuration(values, self.platform.secrets.current()),
-            processes=Processes(START, (), "/readyz", replicas, grace),
+            processes=Processes(self._command, (), "/readyz", replicas, grace),
             created=time.time(),
             created_by="conformance",
         )
@@ -71,7 +74,7 @@ class World:
         where = urlsplit(self.platform.router.url)
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
         try:
-            connection.request("GET", path, headers=headers or {})
+            connection.request("GET", path, headers={**self._host, **(headers or {})})
             answer = connection.getresponse()
             body = answer.read()
         finally:

@@ -12,10 +12,13 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 VERSION = "one"
+INSTANCE = uuid.uuid4().hex
+"""Of this process: in a container its number is always the same."""
 
 
 working = threading.Semaphore(0)
@@ -66,7 +69,7 @@ def about() -> dict[str, object]:
         "greeting": os.environ.get("GREETING"),
         "secret": hashlib.sha256(os.environ.get("API_KEY", "").encode()).hexdigest(),
         "arguments": sys.argv[1:],
-        "pid": os.getpid(),
+        "instance": INSTANCE,
     }
 
 
@@ -77,7 +80,7 @@ def main() -> None:
         sys.exit(int(os.environ["EXIT_AT_START"]))
     if "DIE_AFTER" in os.environ:
         threading.Timer(float(os.environ["DIE_AFTER"]), lambda: os._exit(9)).start()
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server = ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
     while working.acquire(blocking=False):

@@ -1,0 +1,91 @@
+"""The platforms that every scenario is run on, and how an environment is had on each.
+
+`kubernetes` needs the variables that `make test-cluster` sets (`tests/cluster/`).
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from backendctl.platforms.base import Platform
+from backendctl.platforms.open import open_platform
+from backendctl.spec.model import Environment, Load, PlatformName, Service, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One platform."""
+
+    command: tuple[str, ...]
+    """Starts the service."""
+    open: Callable[[Path], AbstractContextManager[Platform]]
+    """An environment that is up, for a project in that folder; gone in the end."""
+    files: Callable[[], dict[str, str]] = dict
+    """What a working tree has beside the service, by name."""
+    host: str = ""
+    """The name that users know the service by, if any."""
+
+
+def _spec(command: tuple[str, ...], environment: Environment) -> Spec:
+    return Spec(
+        service=Service(name="conformance", start=command),
+        load=Load(peak_rps=10, peak_users=10, sustained_users=5, think_time=1),
+        environments={environment.name: environment},
+    )
+
+
+# --- this machine -------------------------------------------------------------------------------
+
+_LOCAL = (sys.executable, "app.py", "--port=$PORT")
+
+
+@contextmanager
+def _local(project: Path) -> Iterator[Platform]:
+    platform = open_platform(project, _spec(_LOCAL, Environment(name="local")), "local")
+    try:
+        platform.foundation.ensure(lambda _line: None)
+        yield platform
+    finally:
+        platform.foundation.stop(purge=True)
+
+
+# --- a cluster ----------------------------------------------------------------------------------
+
+_IN_POD = ("python3", "app.py", "--port=$PORT")
+_NAMESPACE = f"conformance-{uuid.uuid4().hex[:8]}"
+_HOST = f"{_NAMESPACE}.example.test"
+
+
+@contextmanager
+def _kubernetes(project: Path) -> Iterator[Platform]:
+    from tests.conformance.cluster import prepared
+
+    environment = Environment(
+        name="cluster",
+        platform=PlatformName.KUBERNETES,
+        namespace=_NAMESPACE,
+        registry=os.environ["BACKENDCTL_TEST_REGISTRY"],
+        gateway=os.environ["BACKENDCTL_TEST_GATEWAY"],
+        host=_HOST,
+        url=os.environ["BACKENDCTL_TEST_GATEWAY_URL"],
+    )
+    spec = _spec(_IN_POD, environment)
+    with prepared(spec, environment):
+        platform = open_platform(project, spec, environment.name)
+        platform.foundation.ensure(lambda _line: None)
+        yield platform
+
+
+def _image() -> dict[str, str]:
+    base = os.environ["BACKENDCTL_TEST_BASE_IMAGE"]
+    return {"Dockerfile": f"FROM {base}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n"}
+
+
+PLATFORMS = {
+    "local": Target(_LOCAL, _local),
+    "kubernetes": Target(_IN_POD, _kubernetes, _image, _HOST),
+}
