@@ -481,13 +481,20 @@ class Interleavings(RuleBasedStateMachine):
     def several_at_once(self, steps: list[tuple[int, str, int]], lost: int) -> None:
         """The first begins; after so many requests the next does all of its own, and so on."""
 
+        busy: set[int] = set()
+
         def attempt(who: int, what: str) -> None:
+            if who in busy:
+                return  # a machine does one thing at a time
+            busy.add(who)
             try:
                 self._act(who, what)
             except BackendctlError as error:
                 assert error.code in ("rollout.fenced", "missing.cluster"), error.message  # noqa: PT017
             except ValueError as error:
                 assert "cannot follow" in str(error)  # noqa: PT017 - another was quicker
+            finally:
+                busy.discard(who)
 
         (first, *others) = steps
         self.planned = [
