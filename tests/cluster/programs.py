@@ -332,6 +332,5 @@ def _corefile(layout: Layout) -> str:
         ttl 1
     }}
     cache 1
-    reload 0
 }}
 """

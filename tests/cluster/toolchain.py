@@ -64,7 +64,8 @@ PULUMI = Build(
     ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",),
     "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
 )
-EVERYTHING = (PAUSE, KUBERNETES, CONTOUR, REGISTRY, COREDNS, PULUMI)
+NODE = (PAUSE, KUBERNETES, REGISTRY, COREDNS)
+EVERYTHING = (*NODE, CONTOUR, PULUMI)
 
 
 def built(build: Build) -> Path:
