@@ -3,6 +3,12 @@
 EXIT_AT_START=n   ends with that status before it listens
 READY=no          never becomes ready
 DIE_AFTER=s       ends with status 9 after so many seconds
+
+and by the request:
+
+?status=n         answers with that status
+?sleep=s          answers after so many seconds
+?stream=n         answers in n parts, one every 50 ms; with ?cut, it dies after half of them
 """
 
 import hashlib
@@ -14,7 +20,7 @@ import threading
 import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 VERSION = "one"
 INSTANCE = uuid.uuid4().hex
@@ -27,17 +33,28 @@ working = threading.Semaphore(0)
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
     def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
         working.release()
         try:
             self.respond()
         finally:
             working.acquire()
 
+    do_POST = do_DELETE = do_GET
+
     def respond(self) -> None:
-        path = urlsplit(self.path).path
-        if path == "/readyz":
+        where = urlsplit(self.path)
+        path, query = where.path, dict(parse_qsl(where.query, keep_blank_values=True))
+        time.sleep(float(query.get("sleep", 0)))
+        if "stream" in query:
+            self.stream(int(query["stream"]), "cut" in query)
+        elif "status" in query:
+            self.answer(int(query["status"]), {})
+        elif path == "/readyz":
             self.answer(503 if os.environ.get("READY") == "no" else 200, {})
         elif path == "/die":
             os._exit(9)
@@ -54,8 +71,24 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
+        self.send_header("x-release", os.environ["BACKENDCTL_RELEASE"])
         self.end_headers()
         self.wfile.write(data)
+        self.wfile.flush()
+
+    def stream(self, parts: int, cut: bool) -> None:
+        self.send_response(200)
+        self.send_header("transfer-encoding", "chunked")
+        self.send_header("x-release", os.environ["BACKENDCTL_RELEASE"])
+        self.end_headers()
+        for part in range(parts):
+            if cut and part == parts // 2:
+                os._exit(9)
+            self.wfile.write(b"4\r\npart\r\n")
+            self.wfile.flush()
+            time.sleep(0.05)
+        self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
 
     def log_message(self, *_arguments: object) -> None:
         return
@@ -71,6 +104,11 @@ def about() -> dict[str, object]:
         "arguments": sys.argv[1:],
         "instance": INSTANCE,
     }
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
 
 
 def main() -> None:
