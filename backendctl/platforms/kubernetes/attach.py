@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -95,7 +94,11 @@ def _connect(context: str, where: str) -> Any:
         headers["authorization"] = token
     try:
         return WSClient(  # type: ignore[no-untyped-call]
-            configuration, f"{configuration.host}{where}", headers, capture_all=False, binary=True
+            configuration,
+            f"{configuration.host.replace('http', 'ws', 1)}{where}",
+            headers,
+            capture_all=False,
+            binary=True,
         )
     except (ApiException, WebSocketException, OSError) as error:
         raise BackendctlError(
@@ -112,32 +115,35 @@ def _converse(client: Any, terminal: bool) -> bytes:
     if terminal:
         _tell_size(client)
         signal.signal(signal.SIGWINCH, lambda *_: _tell_size(client))
-    feeder = threading.Thread(target=_feed, args=(client,), daemon=True)
-    feeder.start()
-    said = b""
+    said, typing = b"", True
     while client.is_open():
-        client.update(timeout=1)
+        if _waited(client, typing):
+            typing = _fed(client)
+        client.update(timeout=0)
         for channel, target in ((_STDOUT, sys.stdout), (_STDERR, sys.stderr)):
-            data = client.read_channel(channel) if client.peek_channel(channel) else b""
-            if data:
-                target.buffer.write(data)
-                target.buffer.flush()
-        if client.peek_channel(_END):
-            said += client.read_channel(_END)
+            target.buffer.write(client.read_channel(channel))
+            target.buffer.flush()
+        said += client.read_channel(_END)
     return said
 
 
-def _feed(client: Any) -> None:
-    """What is typed, until its end, which the command hears of."""
-    while client.is_open():
-        readable, _, _ = select.select([0], [], [], 1.0)
-        if not readable:
-            continue
-        data = os.read(0, _CHUNK)
-        if not data:
-            client.close_channel(_STDIN)
-            return
+def _waited(client: Any, typing: bool) -> bool:
+    """Wait until either side has something to say; whether it is ours."""
+    connection = client.sock.sock
+    # TLS may have read more than was asked for: then there is nothing to wait for.
+    patience = 0.0 if getattr(connection, "pending", int)() else 1.0
+    readable, _, _ = select.select([connection, *([0] if typing else [])], [], [], patience)
+    return 0 in readable
+
+
+def _fed(client: Any) -> bool:
+    """Pass on what was typed; False at its end, of which the command hears."""
+    data = os.read(0, _CHUNK)
+    if data:
         client.write_channel(_STDIN, data)
+    else:
+        client.close_channel(_STDIN)
+    return bool(data)
 
 
 def _tell_size(client: Any) -> None:
