@@ -74,6 +74,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "platform.quota": (Exit.MISSING, "the namespace's quota is used up"),
     "platform.admission": (Exit.MISSING, "a policy of the cluster refused an object"),
     "platform.refused": (Exit.MISSING, "the cluster did not accept an object"),
+    "platform.errand": (Exit.MISSING, "what backendctl runs in the environment did not begin"),
     "platform.conflict": (Exit.LOCKED, "an object was changed by somebody else at the same time"),
     # image
     "build.dockerfile": (Exit.USAGE, "there is no Dockerfile to build the image from"),
@@ -120,6 +121,10 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "infra.locked": (Exit.LOCKED, "another run holds a stack"),
     "infra.adopt": (Exit.USAGE, "what exists cannot be adopted as it was asked for"),
     "infra.download": (Exit.MISSING, "a tool could not be downloaded, or is not what it should be"),
+    # gates
+    "gate.finding": (Exit.NO, "a check found something that is not as it has to be"),
+    "gate.waivers": (Exit.USAGE, "the file of exceptions to findings is not accepted"),
+    "gate.tool": (Exit.MISSING, "a check could not be run"),
     # process
     "interrupted": (Exit.INTERRUPTED, "stopped by a signal"),
     "bug": (Exit.BUG, "an error that backendctl did not foresee"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from backendctl.spec.model import Strategy
     from backendctl.workflows.deploy import Changes
-    from backendctl.workflows.detach import Detached
+    from backendctl.workflows.detach import Apart, Detached
     from backendctl.workflows.environment import Opened
 
 
@@ -122,20 +122,30 @@ def deploy(
 
 
 def _detached(session: Session, opened: "Opened", changes: "Changes") -> Answer:
-    """The same command again, apart from this terminal; all that is asked was asked here."""
-    import sys
+    """The deploy goes on apart from this terminal; all that is asked was asked here."""
+    from backendctl.workflows.detach import until_begun
+    from backendctl.workflows.detach_away import depart
+    from backendctl.workflows.detach_here import Child
 
-    from backendctl.workflows.detach import detach
+    apart: Apart
+    if opened.platform.away is not None:
+        apart = depart(opened, changes, session)
+    else:
+        apart = Child(
+            _again(changes), f"deploy-{opened.spec.service.name}-{opened.environment.name}"
+        )
+    found = until_begun(apart, lambda document: tell_of_child(session, document))
+    return _goes_on(session, found)
+
+
+def _again(changes: "Changes") -> list[str]:
+    """This very command, to be run without a terminal."""
+    import sys
 
     arguments = [each for each in sys.argv[1:] if each != "--detach"]
     if changes.supersede:
         arguments += ["--reason", changes.supersede]
-    found = detach(
-        [*arguments, "--yes", "--output", "jsonl"],
-        f"deploy-{opened.spec.service.name}-{opened.environment.name}",
-        lambda document: tell_of_child(session, document),
-    )
-    return _goes_on(session, found)
+    return [*arguments, "--yes", "--output", "jsonl"]
 
 
 def tell_of_child(session: Session, document: "Mapping[str, Any]") -> None:
@@ -164,11 +174,11 @@ def _goes_on(session: Session, found: "Detached") -> Answer:
     """For a person all is as they asked; a program finds that nothing is decided yet."""
     error = BackendctlError(
         "rollout.detached",
-        f"rollout {found.rollout} goes on by itself, in process {found.pid}",
-        cause=f"what it says is in {found.log}",
+        f"rollout {found.rollout} goes on by itself, in {found.where}",
+        cause=f"what it says: {found.log}",
         state="nothing is decided yet",
         next=(f"backendctl rollout watch {found.rollout}", "backendctl rollout abort"),
-        data={"rollout": found.rollout, "pid": found.pid, "log": str(found.log)},
+        data={"rollout": found.rollout, **found.data},
     )
     follow, undo = session.completed(error.next)
     lines = (error.message, f"follow it: {follow}", f"undo it: {undo}", error.cause)

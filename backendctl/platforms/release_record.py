@@ -12,7 +12,7 @@ def to_record(release: Release) -> Mapping[str, Any]:
     configuration = release.configuration
     return {
         "number": release.number,
-        "package": asdict(release.package),
+        "package": package_to_record(release.package),
         "configuration": {
             "values": dict(configuration.values),
             "secrets": dict(configuration.secrets),
@@ -26,12 +26,11 @@ def to_record(release: Release) -> Mapping[str, Any]:
 
 def from_record(body: Mapping[str, Any]) -> Release:
     """What `to_record` and JSON made of one."""
-    package, processes = dict(body["package"]), dict(body["processes"])
-    schema = package.pop("schema")
+    processes = dict(body["processes"])
     return Release(
         **{
             **body,
-            "package": Package(**package, schema=SchemaRange.from_json(schema) if schema else None),
+            "package": package_from_record(body["package"]),
             "configuration": Configuration(**body["configuration"]),
             "processes": Processes(
                 **{
@@ -43,3 +42,15 @@ def from_record(body: Mapping[str, Any]) -> Release:
             ),
         }
     )
+
+
+def package_to_record(package: Package) -> Mapping[str, Any]:
+    """A package alone."""
+    return asdict(package)
+
+
+def package_from_record(body: Mapping[str, Any]) -> Package:
+    """What `package_to_record` and JSON made of one."""
+    package = dict(body)
+    schema = package.pop("schema")
+    return Package(**package, schema=SchemaRange.from_json(schema) if schema else None)

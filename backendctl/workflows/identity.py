@@ -4,14 +4,21 @@ import getpass
 import os
 import socket
 
+ACTOR_VARIABLE = "BACKENDCTL_ACTOR"
+"""Says who it is, where the system's own user does not."""
+
 
 def person() -> str:
-    """user@host; in CI the user is whoever started the run, when the runner says so."""
-    for variable in ("BACKENDCTL_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
+    """user@host: enough to find them."""
+    return f"{user()}@{socket.gethostname()}"
+
+
+def user() -> str:
+    """In CI whoever started the run, when the runner says so."""
+    for variable in (ACTOR_VARIABLE, "GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
         if os.environ.get(variable):
-            return f"{os.environ[variable]}@{socket.gethostname()}"
+            return os.environ[variable]
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+        return str(os.getuid())

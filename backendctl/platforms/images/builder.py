@@ -2,10 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.migrations import history
@@ -16,6 +15,7 @@ from backendctl.platforms.images.reference import Repository
 from backendctl.platforms.images.surroundings import given
 from backendctl.platforms.local import packaging
 from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.release_record import package_from_record
 from backendctl.spec.model import Environment, Spec
 
 PACKAGE_VARIABLE = "BACKENDCTL_PACKAGE"
@@ -120,26 +120,10 @@ def image_builder(project: Path, spec: Spec, environment: Environment) -> Builde
     def build(tree: Path, on_line: OnLine) -> Package:
         made = os.environ.get(PACKAGE_VARIABLE)
         if made:
-            return from_json(json.loads(Path(made).read_bytes()))
+            return package_from_record(json.loads(Path(made).read_bytes()))
         return ImageBuilder(project, spec, environment).build(tree, on_line).package
 
     return build
-
-
-def to_json(package: Package) -> dict[str, Any]:
-    """What `from_json` reads, once it went through JSON."""
-    return asdict(package)
-
-
-def from_json(body: Mapping[str, Any]) -> Package:
-    """The package that `to_json` gave."""
-    schema = body["schema"]
-    return Package(
-        body["code_digest"],
-        body["location"],
-        body["environment_digest"],
-        SchemaRange.from_json(schema) if schema else None,
-    )
 
 
 def _schema(folder: Path, migrate: tuple[str, ...]) -> SchemaRange | None:

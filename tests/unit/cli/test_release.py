@@ -1,7 +1,5 @@
 """What `deploy` asks and says before a rollout begins, also where the rollout is another's."""
 
-from pathlib import Path
-
 import pytest
 import typer
 
@@ -60,7 +58,7 @@ def test_a_detached_deploy_passes_events_on_to_a_program(
 
 @pytest.mark.parametrize("output", [Output.TEXT, Output.JSON])
 def test_a_detached_rollout_is_an_error_to_programs_only(output: Output) -> None:
-    answer = release._goes_on(Terminal(output), Detached("0006", 123, Path("x.jsonl")))
+    answer = release._goes_on(Terminal(output), Detached("0006", "process 123", "x.jsonl"))
     assert int(answer.exit) == 3
     assert answer.data["rollout"] == "0006"
     assert isinstance(answer.text, str)
