@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backendctl.errors import BackendctlError
 from backendctl.migrations.statements import Statement, parts_missing
 
 POSTGRES = "14"
@@ -64,7 +65,7 @@ def find(sql: str, statements: Sequence[Statement], in_transaction: bool) -> lis
     """The hazards of one migration's SQL, by line.
 
     `in_transaction` says that whoever applies it wraps it in a transaction. Raises BackendctlError
-    `missing.extra` without squawk.
+    `missing.extra` without squawk, `migration.hazard` when squawk hangs.
     """
     programs = [
         Statement(PROGRAM, {}, line, "a program")
@@ -84,14 +85,22 @@ def _squawk(sql: str, in_transaction: bool) -> list[Hazard]:
     options = ("--reporter", "json", "--pg-version", POSTGRES, wrapped)
     with tempfile.TemporaryDirectory() as folder:  # also keeps a .squawk.toml of theirs out
         (Path(folder) / "migration.sql").write_text(sql)
-        done = subprocess.run(
-            [str(program), *options, "migration.sql"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_DEADLINE,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [str(program), *options, "migration.sql"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=_DEADLINE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BackendctlError(
+                "migration.hazard",
+                f"a migration could not be judged: squawk did not read it within {_DEADLINE:.0f} s",
+                state="nothing was changed",
+                next=("backendctl deploy",),
+            ) from error
     if done.returncode not in (0, 1):
         raise RuntimeError(f"squawk ended with status {done.returncode}: {done.stderr.strip()}")
     return [

@@ -3,8 +3,7 @@
 from backendctl.rollout.states import State
 from backendctl.rollout.verdict import Judgement, Plan
 from backendctl.rollout.verdict.parameters import NO_STEP_UP
-from backendctl.rollout.verdict.words import duration
-from backendctl.rollout.wording import events_in_words
+from backendctl.rollout.verdict.words import duration, events
 
 
 def so_far(state: State, judgement: Judgement) -> str:
@@ -69,7 +68,7 @@ def _lacking(plan: Plan, judgement: Judgement) -> str:
         return "it can pass with the next measurements that speak for it"
     if slowest is None:
         return text
-    counts = events_in_words(slowest, numbers["metrics"][slowest]["threshold_s"])
+    counts = events(slowest, numbers["metrics"][slowest]["threshold_s"])
     return f"{text}, slowest: {counts}"
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backendctl.rollout.states import Kind, Phase, Result
-from backendctl.rollout.verdict import parameters as metric
+from backendctl.rollout.verdict.words import events
 
 
 def moment(at: float) -> str:
@@ -51,27 +51,13 @@ def end_in_words(kind: Kind, candidate: int, stable: int | None, result: Result)
 
 def metric_in_words(name: str, numbers: Mapping[str, Any]) -> str:
     """A metric of a judgement, for both arms: of what the percentages are, and their limit."""
-    counted = events_in_words(name, numbers["threshold_s"])
+    counted = events(name, numbers["threshold_s"])
     text = f"{counted}: candidate {_rate(numbers['candidate_rate'])}"
     if numbers["stable_rate"] is not None:
         text += f", stable {_rate(numbers['stable_rate'])}"
     if numbers["limit"] is not None:
         text += f"; at most {_rate(numbers['limit'])} are promised"
     return text
-
-
-def events_in_words(name: str, threshold: float | None) -> str:
-    """What a metric counts: `requests slower than 300 ms (the SLO's p95)`."""
-    if name == metric.REFUSALS:
-        return "requests refused (4xx)"
-    if threshold is None:
-        return "requests that failed" if name == metric.ERRORS else f"operations bad by {name}"
-    whose = {
-        metric.SLO_P95: "the SLO's p95",
-        metric.SLO_P99: "the SLO's p99",
-        metric.STABLE_P99: "stable's own p99",
-    }.get(name, name)
-    return f"requests slower than {1000 * threshold:g} ms ({whose})"
 
 
 def _rate(rate: float | None) -> str:

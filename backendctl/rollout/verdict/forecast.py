@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from backendctl.rollout.verdict import parameters as default
 from backendctl.rollout.verdict.plan import Metric, Plan, Step
 from backendctl.rollout.verdict.power import information_against, requests_to_certify
-from backendctl.rollout.verdict.words import duration
+from backendctl.rollout.verdict.words import duration, events
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +151,14 @@ def _advice(plan: Plan, made: Forecast, rates: Mapping[str, float]) -> tuple[str
     if slow.p95 is None:
         limit = next(s.limits[slow.slowest] for s in plan.steps if s.percent == slow.percent)
         return (
-            f"no traffic is enough: stable's own rate of {slow.slowest}, "
+            f"no traffic is enough: stable's own rate of {_counted(plan, slow)}, "
             f"{100.0 * rates[slow.slowest]:.2g} %, is too near or over its limit, "
             f"{100.0 * limit:.2g} %, for a release like it to be certified",
         )
     half = _at_half(plan, made.rps, rates)
     lines = [
         f"at {made.rps:.3g} requests/s the step at {slow.percent} % needs up to "
-        f"{duration(slow.p95)} to be judged ({slow.slowest}), and its deadline is "
+        f"{duration(slow.p95)} to be judged (by {_counted(plan, slow)}), and its deadline is "
         f"{duration(plan.deadline)}: expect no verdict",
         f"a longer deadline: at least {duration(slow.p95)} a step",
     ]
@@ -168,6 +168,11 @@ def _advice(plan: Plan, made: Forecast, rates: Mapping[str, float]) -> tuple[str
         "blue-green with a bake: switch at once, watch against the limits, and go back in a second"
     )
     return tuple(lines)
+
+
+def _counted(plan: Plan, step: StepForecast) -> str:
+    """What the metric counts that takes longest."""
+    return events(step.slowest, plan.thresholds.get(step.slowest))
 
 
 def _at_half(plan: Plan, rps: float, rates: Mapping[str, float]) -> float | None:

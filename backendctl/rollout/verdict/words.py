@@ -45,12 +45,24 @@ def did(metric: Metric) -> str:
         return f"did badly by {metric.name} in"
     if metric.threshold_s is None:
         return "refused (4xx)" if metric.name == default.REFUSALS else "failed"
-    whose = {
+    return f"took longer than {_whose(metric.name)} ({metric.threshold_s * 1000:g} ms) in"
+
+
+def events(name: str, threshold: float | None) -> str:
+    """What a metric counts: `requests slower than 300 ms (the SLO's p95)`; `threshold` in s."""
+    if name == default.REFUSALS:
+        return "requests refused (4xx)"
+    if threshold is None:
+        return "requests that failed" if name == default.ERRORS else f"operations bad by {name}"
+    return f"requests slower than {1000 * threshold:g} ms ({_whose(name)})"
+
+
+def _whose(name: str) -> str:
+    return {
         default.SLO_P95: "the SLO's p95",
         default.SLO_P99: "the SLO's p99",
         default.STABLE_P99: "the bound from stable's own p99",
-    }.get(metric.name, metric.name)
-    return f"took longer than {whose} ({metric.threshold_s * 1000:g} ms) in"
+    }.get(name, name)
 
 
 def both_arms(plan: Plan, evidence: Evidence, reading: Reading) -> str:

@@ -1,7 +1,10 @@
 """What is known to keep users waiting, and what is not."""
 
+import subprocess
+
 import pytest
 
+from backendctl.errors import BackendctlError
 from backendctl.migrations import hazards
 from backendctl.migrations.statements import parse
 
@@ -94,3 +97,13 @@ def test_a_program_under_a_lock_is_a_hazard() -> None:
     sql = f"BEGIN;\nALTER TABLE t ADD COLUMN a int;\n{said}\nCOMMIT;"
     (found,) = hazards.find(sql, parse(sql), False)
     assert (found.rule, found.line) == ("slow-under-lock", 3)
+
+
+def test_a_reader_that_hangs_is_said_and_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("squawk", 30.0)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(BackendctlError, match="within 30 s") as caught:
+        hazards.find("SELECT 1", (), True)
+    assert caught.value.code == "migration.hazard"
