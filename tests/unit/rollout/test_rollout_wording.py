@@ -19,7 +19,8 @@ NUMBERS = {"candidate_rate": 0.0, "stable_rate": 0.002, "limit": 0.05, "threshol
         (
             "stable_p99",
             {"limit": None, "threshold_s": 0.0125},
-            "requests slower than 12.5 ms (the bound from stable's own p99): candidate 0 %, stable 0.2 %",
+            "requests slower than 12.5 ms (the bound from stable's own p99): candidate 0 %, "
+            "stable 0.2 %",
         ),
         (
             "errors",
