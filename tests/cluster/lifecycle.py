@@ -111,8 +111,8 @@ def up(state: Path, *, gateway: bool = True) -> Cluster:
             if gateway:
                 with cluster.phase("gateway"):
                     _start_gateway(cluster)
-                with cluster.phase("image to build from"):
-                    _fill_build_storage(cluster)
+                with cluster.phase("base image for builds"):
+                    _prepare_builds(cluster)
         except BaseException:
             print(f"the logs are in {keep_logs(layout)}", flush=True)
             down(layout.state)
@@ -201,12 +201,14 @@ def _start_gateway(cluster: Cluster) -> None:
     )
 
 
-def _fill_build_storage(cluster: Cluster) -> None:
-    run(
-        ["buildah", "pull", "--quiet", f"docker-archive:{images.base_image().archive}"],
-        timeout=300,
-        environment={**os.environ, **cluster.environment()},
-    )
+def _prepare_builds(cluster: Cluster) -> None:
+    """The base image where buildah finds it, and in the registry: pushes then send what is new."""
+    environment = {**os.environ, **cluster.environment()}
+    archive = f"docker-archive:{images.base_image().archive}"
+    run(["buildah", "pull", "--quiet", archive], timeout=300, environment=environment)
+    pushed = f"docker://{cluster.registry}/base:1"
+    push = ["buildah", "push", "--quiet", "--disable-compression", images.BASE_IMAGE, pushed]
+    run(push, timeout=300, environment=environment)
 
 
 def _write_certificates(cluster: Cluster) -> None:

@@ -208,7 +208,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 
 def _storage(layout: Layout) -> str:
     return f"""[storage]
-driver = "vfs"
+driver = "overlay"
 graphroot = "{layout.state}/buildah"
 runroot = "{layout.state}/buildah-run"
 """

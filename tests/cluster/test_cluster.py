@@ -138,7 +138,11 @@ def test_a_pod_may_do_only_what_a_role_lets_it(space: Namespace) -> None:
 
 
 def test_a_pod_reaches_a_service_by_name_and_itself_through_it(servers: Namespace) -> None:
-    fetch = "import urllib.request as u; print(u.urlopen('http://red', timeout=10).read().decode())"
+    # With its namespace: inside the pod `red` the bare name is the pod's own.
+    fetch = (
+        "import urllib.request as u; "
+        f"print(u.urlopen('http://red.{servers.name}', timeout=10).read().decode())"
+    )
     assert servers.script(fetch) == "red"
     itself = servers.kubectl("exec", "red", "--", "python3", "-c", fetch)
     assert itself.strip() == "red"
