@@ -95,5 +95,14 @@ CHARTS: tuple[Chart, ...] = (
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 """TLS 1.3 and 1.2 with forward secrecy; AWS's recommendation for application load balancers."""
+TLS_POLICIES = frozenset(
+    {
+        TLS_POLICY,
+        "ELBSecurityPolicy-TLS13-1-2-Res-2021-06",
+        "ELBSecurityPolicy-TLS13-1-3-2021-06",
+        "ELBSecurityPolicy-TLS13-1-2-FIPS-2023-04",
+    }
+)
+"""Those that refuse TLS 1.1 and 1.0 (Elastic Load Balancing documentation, "Security policies")."""
 RDS_CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 """Valid until 2061; certificates under it are renewed by RDS without a restart."""

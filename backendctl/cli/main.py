@@ -20,6 +20,7 @@ def application() -> typer.Typer:
         about,
         advise,
         build,
+        check,
         demo,
         doctor,
         infra,
@@ -49,6 +50,7 @@ def application() -> typer.Typer:
     contract.register(app, lifecycle.up, lifecycle.dev, build.build)
     contract.register(app, release.deploy, release.rollback)
     app.add_typer(infra.app, name="infra")
+    app.add_typer(check.app, name="check")
     app.add_typer(rollout.app, name="rollout")
     app.add_typer(loadtest.app, name="loadtest")
     contract.register(app, lifecycle.status, lifecycle.logs, lifecycle.execute)

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from pulumi.runtime.mocks import MockMonitor, Mocks
 
 STACK_TYPE = "pulumi:pulumi:Stack"
-ENGINE_TYPES = "pulumi:providers:"
-"""Providers: the engine's own, no resources of a cloud."""
-
 INVENTED: Mapping[str, Mapping[str, Any]] = {
     "aws:eks/cluster:Cluster": {
         "endpoint": "https://cluster.invalid",
@@ -155,10 +152,11 @@ def _mocks() -> "Mocks":
         """Inputs come back as outputs, with what only a cloud could add."""
 
         def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-            identity = args.resource_id or f"{args.name}-id"
+            identity = args.resource_id or f"{args.typ.rpartition(':')[2]}/{args.name}"
             made = {
                 "arn": f"arn:aws:{args.typ.split(':')[1].split('/')[0]}:::{args.name}",
                 "name": args.name,
+                "bucket": args.name,
             }
             return identity, {**made, **INVENTED.get(args.typ, {}), **_known(args.inputs)}
 
@@ -194,7 +192,7 @@ def _monitor(stack: str, records: list[Record], exported: dict[str, Any]) -> "Mo
             return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
         def _note(self, request: Any, inputs: Any, adopted: bool = False) -> None:
-            if not getattr(request, "custom", True) or request.type.startswith(ENGINE_TYPES):
+            if not getattr(request, "custom", True):
                 return
             plain, secret = _opened(inputs)
             records.append(

@@ -1,0 +1,1 @@
+"""Rules over the resources of an environment's stacks: `check infra`."""

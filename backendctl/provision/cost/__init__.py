@@ -1,0 +1,1 @@
+"""What resources cost in a month, offline, from a dated table of list prices."""
