@@ -5,6 +5,7 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -37,9 +38,16 @@ class OpenLoop:
     """Requests at a constant rate, however fast they are answered: keep-alive and new
     connections, uploads of 1 MB, slow answers, streams."""
 
-    def __init__(self, url: str, rps: float, mix: tuple[tuple[str, str], ...] = _MIX) -> None:
+    def __init__(
+        self,
+        url: str,
+        rps: float,
+        mix: tuple[tuple[str, str], ...] = _MIX,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         where = urlsplit(url)
         self._address = (where.hostname or "", where.port or 80)
+        self._headers = dict(headers or {})
         self._gap = 1 / rps
         self._mix = itertools.cycle(mix)
         self._stop = threading.Event()
@@ -82,7 +90,7 @@ class OpenLoop:
         body = None if method == "GET" else b"x" * (1 << 20 if path == "/upload" else 10)
         connection = self._connection(new=path.startswith("/new"))
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, self._headers)
             answer = connection.getresponse()
             release = answer.headers.get("x-release", "")
             answer.read()

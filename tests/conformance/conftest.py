@@ -4,7 +4,6 @@ The scenarios know a platform only through `backendctl/platforms/base.py`. A new
 one more entry in `PLATFORMS`.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from backendctl.platforms.base import Platform
 
 from .platforms import PLATFORMS, Target
 from .world import World
-
-_SERVICE = Path(__file__).parent / "service"
 
 
 @pytest.fixture(
@@ -35,20 +32,6 @@ def platform(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def tree(target: Target, tmp_path: Path) -> Path:
-    """A working tree of the service."""
-    found = Path(shutil.copytree(_SERVICE, tmp_path / "tree"))
-    for name, text in target.files().items():
-        (found / name).write_text(text)
-    return found
-
-
-@pytest.fixture
-def world(platform: Platform, target: Target, tree: Path) -> Iterator[World]:
-    grant = platform.store.acquire("conformance", "test", lease=300, take_over=True)
-    found = World(platform, tree, grant, target.command, target.host)
-    try:
+def world(platform: Platform, target: Target, tmp_path: Path) -> Iterator[World]:
+    with World.of(platform, target, tmp_path) as found:
         yield found
-    finally:
-        found.clear()
-        platform.store.release(grant)

@@ -2,7 +2,10 @@
 
 import http.client
 import json
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +19,14 @@ from backendctl.platforms.base import (
     Release,
     Routes,
 )
+from tests.open_loop import OpenLoop
 from tests.waiting import eventually
 
+from .platforms import Target
+
 __all__ = ["World", "eventually"]
+
+SERVICE = Path(__file__).parent / "service"
 
 _DEADLINE = 60.0
 
@@ -36,6 +44,21 @@ class World:
         self._command = command
         self._host = {"Host": host} if host else {}
         self.started: list[int] = []
+
+    @classmethod
+    @contextmanager
+    def of(cls, platform: Platform, target: Target, folder: Path) -> Iterator["World"]:
+        """One that is cleared in the end; its working tree is made in the folder."""
+        tree = Path(shutil.copytree(SERVICE, folder / "tree"))
+        for name, text in target.files().items():
+            (tree / name).write_text(text)
+        grant = platform.store.acquire("conformance", "test", lease=300, take_over=True)
+        found = cls(platform, tree, grant, target.command, target.host)
+        try:
+            yield found
+        finally:
+            found.clear()
+            platform.store.release(grant)
 
     def release(self, replicas: int = 1, grace: float = 5.0, **values: str) -> Release:
         """Package the tree as it is now and record a release of it."""
@@ -55,9 +78,9 @@ class World:
         self.started.append(release.number)
         self.platform.runtime.start(release)
 
-    def up(self, replicas: int = 1, **values: str) -> Release:
+    def up(self, replicas: int = 1, grace: float = 5.0, **values: str) -> Release:
         """A release that is ready and that the gateway knows."""
-        release = self.release(replicas, **values)
+        release = self.release(replicas, grace, **values)
         self.start(release)
         found = self.platform.runtime.await_ready(release, _DEADLINE)
         assert found.condition is Condition.READY, found.detail
@@ -71,16 +94,28 @@ class World:
 
     def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """What a user gets."""
-        where = urlsplit(self.platform.router.url)
-        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
+        connection = self.connection()
         try:
-            connection.request("GET", path, headers={**self._host, **(headers or {})})
+            self.ask(connection, path, **(headers or {}))
             answer = connection.getresponse()
             body = answer.read()
         finally:
             connection.close()
         is_json = answer.headers.get_content_type() == "application/json"
         return answer.status, json.loads(body) if is_json else body
+
+    def users(self, rps: float, *mix: tuple[str, str]) -> OpenLoop:
+        """Users who ask for these, or for a bit of everything, at a constant rate."""
+        return OpenLoop(self.platform.router.url, rps, *([mix] if mix else []), headers=self._host)
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A user's connection, for whoever looks at more than one answer on it."""
+        where = urlsplit(self.platform.router.url)
+        return http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
+
+    def ask(self, connection: http.client.HTTPConnection, path: str, **headers: str) -> None:
+        """Send one request on it; the answer is the caller's to read."""
+        connection.request("GET", path, headers={**self._host, **headers})
 
     def clear(self) -> None:
         """Nothing of this scenario goes on running."""

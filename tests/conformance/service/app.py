@@ -7,7 +7,7 @@ DIE_AFTER=s       ends with status 9 after so many seconds
 and by the request:
 
 ?status=n         answers with that status
-?sleep=s          answers after so many seconds
+?sleep=s          answers after so many seconds; /busy says how many do
 ?stream=n         answers in n parts, one every 50 ms; with ?cut, it dies after half of them
 """
 
@@ -31,6 +31,10 @@ working = threading.Semaphore(0)
 """One for each request that is being answered; idle connections do not count."""
 
 
+slow: list[str] = []
+"""Requests that are being slow."""
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -44,13 +48,18 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             working.acquire()
 
-    do_POST = do_DELETE = do_GET
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the library finds them by these names
 
     def respond(self) -> None:
         where = urlsplit(self.path)
         path, query = where.path, dict(parse_qsl(where.query, keep_blank_values=True))
-        time.sleep(float(query.get("sleep", 0)))
-        if "stream" in query:
+        if "sleep" in query:
+            slow.append(path)
+            time.sleep(float(query["sleep"]))
+            slow.remove(path)
+        if path == "/busy":
+            self.answer(200, {"busy": len(slow)})
+        elif "stream" in query:
             self.stream(int(query["stream"]), "cut" in query)
         elif "status" in query:
             self.answer(int(query["status"]), {})
