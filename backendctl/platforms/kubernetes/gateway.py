@@ -103,11 +103,14 @@ class Gateway:
     def replicas(self, found: Found) -> Sequence[Replica]:
         """Its proxies that take requests; none where they cannot be told (another kind of gateway,
         one outside the cluster, an account that may not look)."""
+        wanted = {each.port for each in found.listeners}
         try:
             for namespace, name in self._services(found):
-                replicas = self._behind(namespace, name)
+                replicas = [
+                    each for each in self._behind(namespace, name) if wanted & each.ports.keys()
+                ]
                 if replicas:
-                    return replicas
+                    return replicas  # others of its label are its controller
         except BackendctlError as error:
             if error.code != _FORBIDDEN:
                 raise

@@ -29,13 +29,13 @@ _COUNTERS = {
 }
 _CLASSES = {"4": "refused", "5": "failed"}
 _TIME = "upstream_rq_time"
-READ = (*_COUNTERS, "upstream_rq", "upstream_rq_xx", _TIME)
+READ = (*_COUNTERS, "upstream_rq_4xx", "upstream_rq_5xx", "upstream_rq_503", _TIME)
 """The statistics that are read, as Envoy calls them after the cluster's name."""
 SERIES = (
     *(_PREFIX + name for name in (*_COUNTERS, "upstream_rq", "upstream_rq_xx")),
     *(f"{_PREFIX}{_TIME}_{part}" for part in ("bucket", "count")),
 )
-"""The same, as Prometheus has them."""
+"""The same, as Prometheus has them: codes and classes are labels there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,16 @@ class Cluster:
 
 
 def points(text: str) -> Iterator[Point]:
-    """The series of Prometheus' text. Raises ValueError for anything else."""
+    """The series of Prometheus' text. Raises ValueError for anything else.
+
+    The parser ends the name of every counter in `_total`, as newer formats want; Envoy writes, and
+    Prometheus keeps, the name without. No series that is read here has it of its own.
+    """
     from prometheus_client.parser import text_string_to_metric_families
 
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            yield Point(sample.name, sample.labels, sample.value)
+            yield Point(sample.name.removesuffix("_total"), sample.labels, sample.value)
 
 
 def clusters(found: Iterable[Point]) -> dict[str, Cluster]:
