@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from backendctl.errors import BackendctlError
+from backendctl.platforms.kubernetes import words
 
 _NOT_RUN = 125
 """Exit status when the command was never run, as container tools have it."""
@@ -39,7 +40,7 @@ def exit_status(body: bytes) -> int:
     raise BackendctlError(
         "release.start",
         "the command could not be run in the pod",
-        cause=str(said.get("message", "the connection to the pod was cut")),
+        cause=words.without_runtime(str(said.get("message", "the connection was cut"))),
         state="nothing was run, as far as is known",
     )
 

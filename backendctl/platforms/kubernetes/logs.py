@@ -43,15 +43,14 @@ class PodLogs:
         self._clock = clock
 
     def of_container(self, pod: str, container: str, lines: int) -> list[str]:
-        """The last lines of a container and of the one before it, if it was restarted."""
-        found = [
-            line
-            for previous in (True, False)
-            for line in self._cluster.pod_logs(
-                pod, container=container, lines=lines, previous=previous
+        """The last words of a container: of the one before it, if it was restarted."""
+        for previous in (True, False):
+            found = list(
+                self._cluster.pod_logs(pod, container=container, lines=lines, previous=previous)
             )
-        ]
-        return found[-lines:] or ["(it wrote no log)"]
+            if found:
+                return found
+        return ["(it wrote no log)"]
 
     def lines(self, number: int, count: int, follow: bool) -> Iterator[str]:
         """The last `count` lines of a release's pods, oldest first; then, if `follow`, those to

@@ -64,7 +64,7 @@ def not_created(reason: str, message: str) -> Trouble:
         return Trouble(Cause.CONFIGURATION, said, SETTLING)
     if reason == "CreateContainerConfigError":
         return Trouble(Cause.CONFIGURATION, f"its container cannot be set up: {said}", SETTLING)
-    return Trouble(Cause.START, f"its command cannot be started: {_without_runtime(said)}")
+    return Trouble(Cause.START, f"its command cannot be started: {without_runtime(said)}")
 
 
 _KIND = {"secret": "Secret", "configmap": "ConfigMap"}
@@ -88,7 +88,7 @@ def ended(
         )
         return Trouble(Cause.MEMORY, said)
     if end.get("reason") in NEVER_STARTED:
-        said = _without_runtime(str(end.get("message", "")))
+        said = without_runtime(str(end.get("message", "")))
         return Trouble(Cause.START, f"its command cannot be started: {said}")
     if killed:
         probe = "liveness" if "liveness" in killed else "startup"
@@ -197,7 +197,7 @@ def refused(message: str) -> Trouble:
     return Trouble(Cause.REFUSED, f"the cluster does not let its pods be made: {why}", SETTLING)
 
 
-def _without_runtime(message: str) -> str:
+def without_runtime(message: str) -> str:
     """The last words of a chain of container runtimes."""
     found = re.search(r'exec: "?[^:]+: .*', message)
     said = found[0] if found else _RPC.sub("", message)
