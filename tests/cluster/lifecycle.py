@@ -14,11 +14,11 @@ from xmlrpc.client import ServerProxy
 from filelock import FileLock
 from supervisor.xmlrpc import SupervisorTransport
 
-from tests.cluster import debian, images, node, programs, toolchain
+from tests.cluster import debian, images, node, programs, pulumi_plugin, toolchain
 from tests.cluster import gateway as gateways
 from tests.cluster.certificates import Authority, signing_key, write_private
 from tests.cluster.commands import ClusterError, run
-from tests.cluster.layout import Addresses, Layout, free_block
+from tests.cluster.layout import Addresses, Layout, cache_folder, free_block
 from tests.cluster.node import Node, wait_for
 
 READY_TIMEOUT = 180
@@ -57,7 +57,10 @@ class Cluster:
 
     def environment(self) -> dict[str, str]:
         """What tests, and people, need to know to use this cluster."""
+        plugin = pulumi_plugin.find()
         return {
+            **({pulumi_plugin.VARIABLE: str(plugin)} if plugin else {}),
+            "BACKENDCTL_TEST_PULUMI": str(self.binaries / "pulumi"),
             "BACKENDCTL_TEST_KUBECONFIG": str(self.layout.kubeconfig),
             "KUBECONFIG": str(self.layout.kubeconfig),
             "BACKENDCTL_TEST_REGISTRY": self.registry,
@@ -92,10 +95,9 @@ def up(state: Path, *, gateway: bool = True) -> Cluster:
     layout = Layout(state.resolve())
     if os.geteuid() != 0:
         raise ClusterError("a test cluster needs root: it makes networks, mounts and containers")
-    layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with FileLock(layout.state.with_suffix(".lock")):
-        down(layout.state)
-        layout.state.mkdir(mode=0o700, exist_ok=True)
+    with _alone(layout):
+        _end(layout)
+        layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         cluster = Cluster(layout, Addresses(free_block(layout.name, node.taken_networks())))
         with cluster.phase("Debian packages"):
             debian.install(debian.missing_packages())
@@ -115,7 +117,7 @@ def up(state: Path, *, gateway: bool = True) -> Cluster:
                     _prepare_builds(cluster)
         except BaseException:
             print(f"the logs are in {keep_logs(layout)}", flush=True)
-            down(layout.state)
+            _end(layout)
             raise
     return cluster
 
@@ -126,6 +128,18 @@ def down(state: Path) -> None:
     Works after a crash at any point of `up`. Raises ClusterError when something is left.
     """
     layout = Layout(state.resolve())
+    with _alone(layout):
+        _end(layout)
+
+
+def _alone(layout: Layout) -> FileLock:
+    """Nobody else starts or ends this cluster meanwhile."""
+    locks = cache_folder() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / layout.name)
+
+
+def _end(layout: Layout) -> None:
     if layout.record.exists():
         record = json.loads(layout.record.read_text())
         node.stop(Node(**record["node"]))

@@ -14,6 +14,20 @@ from tests.cluster import lifecycle
 from tests.cluster.commands import ClusterError
 
 KUBECONFIG = "BACKENDCTL_TEST_KUBECONFIG"
+NEEDED = tuple(
+    f"BACKENDCTL_TEST_{what}"
+    for what in (
+        "BASE_IMAGE",
+        "BIN",
+        "GATEWAY",
+        "GATEWAY_CLASS",
+        "GATEWAY_URL",
+        "PROMETHEUS",
+        "REGISTRY",
+    )
+)
+"""What describes a cluster that is not ours, as `python -m tests.cluster env` does one of ours."""
+
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -33,6 +47,9 @@ def state_folder() -> Path:
 def run_tests(words: Sequence[str]) -> int:
     """pytest's exit status. A cluster that is given is used, and left as it is."""
     if os.environ.get(KUBECONFIG):
+        missing = [name for name in NEEDED if not os.environ.get(name)]
+        if missing:
+            raise ClusterError(f"with {KUBECONFIG} the tests also need {', '.join(missing)}")
         print(f"the cluster of {KUBECONFIG} is used", flush=True)
         return _pytest(words, {})
     # Asked to end, we still take the cluster down.
