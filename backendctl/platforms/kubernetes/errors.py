@@ -66,8 +66,10 @@ def no_credentials(cause: str, server: str = "") -> BackendctlError:
 def refused(asked: Asked, status: int, body: bytes) -> BackendctlError:
     """The error behind an answer that is no success."""
     said = _status(body)
-    message = str(said.get("message", "")).strip()
     reason = str(said.get("reason", ""))
+    message = str(said.get("message", "")).strip()
+    if asked.kind == "Secret" and status in (400, 413, 422):
+        message = f"{reason} (the server's own words may hold the value and are not repeated)"
     if status == 401:
         return no_credentials(
             f"it answered: {message or 'Unauthorized'}; credentials expire, and are renewed by "

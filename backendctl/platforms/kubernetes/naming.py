@@ -62,6 +62,13 @@ class Naming:
 
     # --- of traffic ---
 
+    def gateway_of(self, environment: Environment) -> Reference:
+        """The Gateway in front of it: the one that is named, or its own."""
+        if not environment.gateway:
+            return Reference(self.namespace, self.gateway)
+        namespace, _slash, name = environment.gateway.partition("/")
+        return Reference(namespace, name)
+
     @property
     def route(self) -> str:
         """The HTTPRoute that holds the weights."""
@@ -88,6 +95,11 @@ class Naming:
     def recorded(self) -> str:
         """The ConfigMap with the promises as of the last `up`."""
         return f"{self.service}-recorded"
+
+    @property
+    def watchdog(self) -> str:
+        """The Deployment that restores stable when nobody else does."""
+        return f"{self.service}-watchdog"
 
     @property
     def secrets(self) -> str:
@@ -130,6 +142,21 @@ class Naming:
     def selector(self) -> Mapping[str, str]:
         """What selects every object of this environment."""
         return {NAME_LABEL: self.service, ENVIRONMENT_LABEL: self.environment}
+
+
+def bound_secrets(spec: Spec, environment: Environment) -> Mapping[str, str]:
+    """What is reached through a Secret of the namespace -> that Secret's name.
+
+    As stated, or `<service>-database` and `<service>-cache` where the service has one. All its
+    keys are given to the service's processes as variables.
+    """
+    name = spec.service.name
+    found = {}
+    if spec.data.engine != "none":
+        found["database"] = environment.database_secret or f"{name}-database"
+    if spec.cache.engine != "none":
+        found["cache"] = environment.cache_secret or f"{name}-cache"
+    return found
 
 
 SECRET_KEY = "value"  # noqa: S105 - the key under which a Secret holds it

@@ -6,7 +6,7 @@ from typing import Any
 
 from backendctl.platforms import variables
 from backendctl.platforms.base import Release
-from backendctl.platforms.kubernetes.naming import SECRET_KEY, Naming
+from backendctl.platforms.kubernetes.naming import SECRET_KEY, Naming, bound_secrets
 from backendctl.platforms.kubernetes.resources import Size
 from backendctl.spec.model import Environment, Spec
 
@@ -46,12 +46,12 @@ class Surroundings:
 
     @classmethod
     def of(cls, spec: Spec, environment: Environment, naming: Naming) -> "Surroundings":
-        secrets = (environment.database_secret, environment.cache_secret)
+        secrets = bound_secrets(spec, environment)
         return cls(
             naming,
             Size.of(spec, environment),
             spec.rollout.ready_deadline,
-            tuple(dict.fromkeys(filter(None, secrets))),
+            tuple(dict.fromkeys(secrets.values())),
         )
 
 

@@ -1,0 +1,55 @@
+"""Puts the parts of an environment in a cluster together."""
+
+from pathlib import Path
+
+from backendctl.platforms.base import Platform
+from backendctl.platforms.images.builder import image_builder
+from backendctl.platforms.kubernetes.away import ClusterAway
+from backendctl.platforms.kubernetes.cluster import Cluster
+from backendctl.platforms.kubernetes.foundation import KubernetesFoundation
+from backendctl.platforms.kubernetes.gateway import Gateway
+from backendctl.platforms.kubernetes.meter import gateway_meter
+from backendctl.platforms.kubernetes.naming import Naming
+from backendctl.platforms.kubernetes.pods import Surroundings
+from backendctl.platforms.kubernetes.router import KubernetesRouter
+from backendctl.platforms.kubernetes.runtime import KubernetesRuntime
+from backendctl.platforms.kubernetes.schema import KubernetesSchema
+from backendctl.platforms.kubernetes.secrets import KubernetesSecrets
+from backendctl.platforms.kubernetes.store import KubernetesStore
+from backendctl.platforms.own_metrics import OwnMetricsMeter
+from backendctl.spec.derive import slo_edges_ms
+from backendctl.spec.model import Environment, Spec
+
+
+def open_kubernetes(project: Path, spec: Spec, environment: Environment) -> Platform:
+    """The environment in its cluster; touches nothing, and does not look for the cluster yet."""
+    naming = Naming.of(spec, environment)
+    cluster = Cluster(naming.namespace, environment.context)
+    gateway = Gateway(cluster, naming.gateway_of(environment), environment.url)
+    store = KubernetesStore(cluster, naming)
+    surroundings = Surroundings.of(spec, environment, naming)
+    runtime = KubernetesRuntime(
+        cluster,
+        surroundings,
+        image_builder(project, spec, environment),
+        context=environment.context,
+    )
+    counted = gateway_meter(
+        cluster,
+        naming,
+        gateway,
+        prometheus=environment.prometheus,
+        edges_ms=slo_edges_ms(spec),
+    )
+    owned = spec.data.engine == "postgresql"
+    return Platform(
+        name=environment.name,
+        foundation=KubernetesFoundation(cluster, naming, gateway, spec, environment),
+        runtime=runtime,
+        router=KubernetesRouter(cluster, naming, gateway, environment.host),
+        meter=OwnMetricsMeter(counted, spec.metrics, runtime, store),
+        store=store,
+        secrets=KubernetesSecrets(cluster, naming),
+        schema=KubernetesSchema(cluster, surroundings, store) if owned else None,
+        away=ClusterAway(cluster, naming, environment.driver_image),
+    )
