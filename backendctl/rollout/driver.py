@@ -185,7 +185,8 @@ class Driver:
 
     def _watch(self) -> None:
         """One look at a rollout whose traffic is being watched."""
-        self._feed(self._effects.health(self.state.plan.candidate, self.state.restarts))
+        plan = self.state.plan
+        self._feed(self._effects.health(plan.candidate, self.state.restarts, plan.stable))
         if not self.state.observing:
             return
         window = self._present_window()

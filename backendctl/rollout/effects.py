@@ -37,6 +37,9 @@ from backendctl.rollout.states import RolloutPlan
 
 OUTAGE = 30.0
 """Seconds for which an outage of the gateway or the store is waited out."""
+SHARED_GRACE = 60.0
+"""Seconds that a release which is not ready is waited for before a shift while stable is not ready
+either."""
 SLICE = 1.0
 """Seconds of a long effect between two looks at what a person wants."""
 TAIL = 20
@@ -94,11 +97,11 @@ class Effects:
             seconds,
         )
 
-    def health(self, number: int, restarts: int) -> Health:
+    def health(self, number: int, restarts: int, stable: int | None) -> Health:
         """One look; a look that fails counts as not ready, with the reason.
 
         `restarts` is how many there were when it became ready: one more means that it died, though
-        it may be ready again by now.
+        it may be ready again by now. Stable is looked at when the candidate is not ready.
         """
         try:
             status = self._platform.runtime.status(number)
@@ -109,14 +112,24 @@ class Effects:
         detail = " ".join(self._redacted(status.detail.splitlines()[:1]))
         if not detail and status.restarts > restarts:
             detail = f"a process ended and was started again {status.restarts - restarts} times"
-        return Health(status.condition, status.restarts, detail, tail)
+        shared = status.condition is not Condition.READY and self._unready(stable)
+        return Health(status.condition, status.restarts, detail, tail, shared)
+
+    def _unready(self, stable: int | None) -> bool:
+        """Whether stable is surely not ready; what cannot be had excuses nobody."""
+        if stable is None:
+            return False
+        try:
+            return self._platform.runtime.status(stable).condition is Condition.UNREADY
+        except BackendctlError:
+            return False
 
     def _once(self, intent: Intent, serial: int, plan: RolloutPlan, go_on: GoOn) -> Outcome | None:
         runtime, router = self._platform.runtime, self._platform.router
         self._fence()
         match intent:
             case Inspect(number=number):
-                return self._inspect(number, serial, go_on)
+                return self._inspect(number, plan.stable, serial, go_on)
             case Migrate() | Contract():
                 return self._migrate(intent, serial)
             case EnsureReady():
@@ -139,17 +152,20 @@ class Effects:
                 router.disconnect(number)
         return Outcome(serial, True)
 
-    def _inspect(self, number: int, serial: int, go_on: GoOn) -> Outcome | None:
-        """One late answer on a busy machine does not make a release unready: it has its grace.
+    def _inspect(self, number: int, stable: int | None, serial: int, go_on: GoOn) -> Outcome | None:
+        """One late answer on a busy machine does not make a release unready: it has its grace, and
+        more while stable is not ready either.
 
         Taken for the last word it would leave out the steps of a canary (stable could not be
         compared with), or undo a good candidate.
         """
-        until = self._clock.monotonic() + UNREADY_GRACE
+        began = self._clock.monotonic()
         while True:
             status = self._platform.runtime.status(number)
             passing = status.condition in (Condition.UNREADY, Condition.STARTING)
-            if not passing or self._clock.monotonic() >= until:
+            waited = self._clock.monotonic() - began
+            shared = number != stable and waited < SHARED_GRACE
+            if not passing or (waited >= UNREADY_GRACE and not (shared and self._unready(stable))):
                 return self._seen(serial, status)
             if not go_on():
                 return None

@@ -225,6 +225,10 @@ def _health(state: State, health: Health, now: float) -> State:
         return replace(state, unready_since=None)
     since = state.unready_since if state.unready_since is not None else now
     if now - since >= UNREADY_GRACE:
+        # An outage of both arms (the database, the whole machine) convicts nobody: the grace
+        # begins anew, the verdict masks it, and a step's deadline holds if it lasts.
+        if health.stable_unready:
+            return replace(state, unready_since=now)
         message = (
             f"release {number} was not ready for {now - since:.0f} s while it was tried: "
             f"{health.detail or health.condition}"

@@ -41,6 +41,8 @@ class Health:
     restarts: int
     detail: str = ""
     tail: tuple[str, ...] = ()
+    stable_unready: bool = False
+    """Stable was not ready either: what ails both is not the candidate's doing."""
     kind: Literal["health"] = "health"
 
 

@@ -384,6 +384,16 @@ def test_a_short_unreadiness_is_forgiven_and_a_long_one_is_not() -> None:
     assert state.why.code == "release.not-ready"
 
 
+def test_a_candidate_is_not_undone_for_an_outage_that_stable_has_too() -> None:
+    state = canary_at_a_step()
+    for at in range(1000, 1100):
+        state = observe(state, Health(Condition.UNREADY, 0, stable_unready=True), now=float(at))
+    assert state.phase is Phase.STEP
+    assert state.unready_since is not None  # it does not count as healthy either
+    state = observe(state, Health(Condition.UNREADY, 0), now=1105.0)
+    assert state.phase is Phase.ABORT
+
+
 @pytest.mark.parametrize("before", [Phase.STEP, Phase.PROMOTE])
 def test_a_candidate_found_unready_right_before_a_shift_gets_nothing(before: Phase) -> None:
     state = machine.begin(plan_of(Kind.CANARY), 1000.0)[0]

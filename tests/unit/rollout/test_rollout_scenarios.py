@@ -355,6 +355,29 @@ def test_a_stable_that_stays_unready_is_named_as_why_there_are_no_steps(
     assert "release 1 is not ready" in told.words
 
 
+@pytest.mark.parametrize(
+    ("stalled", "result"), [({1, 2}, "promoted"), ({2}, "restored")], ids=["both", "candidate"]
+)
+def test_a_stall_of_the_whole_machine_undoes_nobody(
+    fake: Fake,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    stalled: set[int],
+    result: str,
+) -> None:
+    runtime = fake.platform.runtime
+    ask, began = runtime.status, fake.clock.now()
+
+    def status(number: int) -> ReleaseStatus:
+        found = ask(number)
+        stalls = number in stalled and 60.0 <= fake.clock.now() - began < 75.0
+        return replace(found, condition=Condition.UNREADY) if stalls else found
+
+    monkeypatch.setattr(runtime, "status", status)
+    ended = desk.deploy()
+    assert ended.result == result, ended
+
+
 def answer_late(fake: Fake, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """Release 1 fails its readiness check so often, though it goes on answering users."""
     runtime, left = fake.platform.runtime, iter(range(times))
