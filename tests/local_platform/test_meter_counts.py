@@ -10,7 +10,7 @@ import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Routes
-from backendctl.platforms.local.meter import STANDARD_EDGES_MS
+from backendctl.platforms.envoy_times import STANDARD_EDGES_MS
 from tests.local_platform.servers import HOST, Stand, stand
 from tests.open_loop import OpenLoop
 from tests.waiting import eventually

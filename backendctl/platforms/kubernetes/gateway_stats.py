@@ -5,9 +5,12 @@
 | requests | `upstream_rq_completed`: answers, also those that the gateway made itself (503, 504) |
 | errors | `upstream_rq_xx` of class 5, and responses that were cut short |
 | refused | `upstream_rq_xx` of class 4 |
-| times | `upstream_rq_time` in ms, at the edges the gateway was started with |
+| times | `upstream_rq_time` in ms |
 | healthy | `membership_healthy`: ready pods that it knows |
 | in flight | `upstream_rq_active` + `upstream_rq_pending_active` |
+
+Times are told apart at any edge where Envoy's own bins can be had, else at those that the gateway
+is configured with: an SLO that is none of them is judged at the one below it.
 
 A response cut off in the middle was counted as the 200 it began with. It shows only as a
 connection that the server ended while a request was active
@@ -16,6 +19,9 @@ connection that the server ended while a request was active
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from backendctl.platforms.envoy_times import bins, latencies
 
 _PREFIX = "envoy_cluster_"
 _NAME = "envoy_cluster_name"
@@ -29,6 +35,7 @@ _COUNTERS = {
 }
 _CLASSES = {"4": "refused", "5": "failed"}
 _TIME = "upstream_rq_time"
+TIMES = (_TIME,)
 READ = (*_COUNTERS, "upstream_rq_4xx", "upstream_rq_5xx", "upstream_rq_503", _TIME)
 """The statistics that are read, as Envoy calls them after the cluster's name."""
 SERIES = (
@@ -101,6 +108,17 @@ def clusters(found: Iterable[Point]) -> dict[str, Cluster]:
     return named
 
 
+def with_times(
+    counted: Mapping[str, Cluster], details: Mapping[str, Any], edges_ms: tuple[float, ...]
+) -> None:
+    """Put times at these edges in the place of the configured ones, from Envoy's JSON."""
+    found = bins(details)
+    for name, cluster in counted.items():
+        times = latencies(found.get(f"cluster.{name}.{_TIME}", ()), edges_ms)
+        cluster.at_most = dict(zip(times.edges_ms, times.at_most, strict=True))
+        cluster.timed = times.total
+
+
 def _add(cluster: Cluster, name: str, point: Point) -> None:
     value = int(point.value)
     if name in _COUNTERS:
@@ -161,12 +179,15 @@ class Controller:
     """The namespace of its proxies, where that is not the Gateway's own."""
     fleet: str = ""
     """The Service in it before the proxies that serve all Gateways, where they do."""
+    details: str = ""
+    """The path where Envoy's JSON statistics can be had, with its own fine bins of times; "" where
+    there is only Prometheus' text, with the buckets that the gateway was configured with."""
 
 
 STANDARD_OWNER = "gateway.networking.k8s.io/gateway-name"
 CONTROLLERS = {
     "projectcontour.io/gateway-controller": Controller(
-        "Contour", 8002, by_service, STANDARD_OWNER, "projectcontour", "envoy"
+        "Contour", 8002, by_service, STANDARD_OWNER, "projectcontour", "envoy", "/stats"
     ),
     "gateway.envoyproxy.io/gatewayclass-controller": Controller(
         "Envoy Gateway",

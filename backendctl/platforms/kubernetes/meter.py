@@ -4,11 +4,36 @@ from collections.abc import Sequence
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import FailedRequest, Sample, Span
+from backendctl.platforms.envoy_times import edges
+from backendctl.platforms.kubernetes.cluster import Cluster
+from backendctl.platforms.kubernetes.gateway import Gateway
 from backendctl.platforms.kubernetes.naming import Naming
-from backendctl.platforms.kubernetes.readings import Reader, Reading
+from backendctl.platforms.kubernetes.prometheus import PrometheusReader
+from backendctl.platforms.kubernetes.readings import GatewayReader, Reader, Reading
 from backendctl.platforms.kubernetes.replicas import UnansweredError
 from backendctl.platforms.kubernetes.totals import Totals, arm_sample
 from backendctl.platforms.kubernetes.traffic_history import TrafficHistory
+
+
+def gateway_meter(
+    cluster: Cluster,
+    naming: Naming,
+    gateway: Gateway,
+    prometheus: str = "",
+    edges_ms: Sequence[float] = (),
+) -> "GatewayMeter":
+    """The meter of an environment: by a Prometheus server if it has one, else by the gateway.
+
+    `edges_ms` are thresholds that should be among the edges, the SLO's above all: they are where
+    the proxies show Envoy's own bins, and only if the gateway is configured so elsewhere.
+    """
+    recorded = TrafficHistory(cluster, naming)
+    reader: Reader = (
+        PrometheusReader(prometheus, cluster, naming, gateway)
+        if prometheus
+        else GatewayReader(cluster, naming, gateway, edges_ms=edges(edges_ms))
+    )
+    return GatewayMeter(reader, naming, recorded)
 
 
 class GatewayMeter:

@@ -1,7 +1,8 @@
 """One reading of what every proxy of a gateway counted, and whose clusters those are."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,14 +11,20 @@ from backendctl.platforms.kubernetes.cluster import Cluster as Api
 from backendctl.platforms.kubernetes.gateway import Found, Gateway
 from backendctl.platforms.kubernetes.gateway_stats import (
     CONTROLLERS,
+    READ,
+    TIMES,
     Cluster,
     Controller,
     clusters,
     points,
+    with_times,
 )
 from backendctl.platforms.kubernetes.naming import Naming
-from backendctl.platforms.kubernetes.replicas import Replicas, UnansweredError, stats_pattern
+from backendctl.platforms.kubernetes.replicas import Replicas, UnansweredError
 from backendctl.platforms.kubernetes.routes import PREVIEW_PORT, USERS_PORT, order, served_by
+
+_STATS_PATH = "/stats/prometheus"
+_DETAILS = {"format": "json", "histogram_buckets": "detailed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +82,16 @@ class GatewayReader:
         naming: Naming,
         gateway: Gateway,
         replicas: Replicas | None = None,
+        edges_ms: tuple[float, ...] = (),
         clock: Clock | None = None,
     ) -> None:
+        """`edges_ms`: where times are told apart, if the proxies let us choose; none are read for
+        whoever wants none."""
         self._cluster = cluster
         self._naming = naming
         self._gateway = gateway
         self._replicas = replicas or Replicas(cluster)
+        self._edges = edges_ms
         self._clock = clock or SystemClock()
 
     def read(self, *, preview: bool = False) -> Reading:
@@ -95,8 +106,9 @@ class GatewayReader:
                 f"known are: {', '.join(each.name for each in CONTROLLERS.values())}"
             )
         names = names_of(found.controller, self._naming, route, preview=preview)
+        at = self._clock.now()
         return Reading(
-            self._clock.now(),
+            at,
             self._counters(found, found.controller, names),
             names,
             served_by(self._naming, route).connected,
@@ -105,12 +117,25 @@ class GatewayReader:
     def _counters(
         self, found: Found, controller: Controller, names: Mapping[str, int]
     ) -> dict[str, dict[str, Cluster]]:
-        replicas = self._gateway.replicas(found)
+        replicas, port = self._gateway.replicas(found), controller.stats_port
         if not replicas:
             raise UnansweredError(f"the proxies of gateway {self._gateway} cannot be told")
-        pattern = stats_pattern("|".join(map(re.escape, names)))
-        texts = self._replicas.stats(replicas, controller.stats_port, pattern)
+        query = {"filter": _pattern(names, READ)}
         try:
-            return {name: clusters(points(text)) for name, text in texts.items()}
+            texts = self._replicas.stats(replicas, port, _STATS_PATH, query)
+            counted = {name: clusters(points(text)) for name, text in texts.items()}
+            if controller.details and self._edges:
+                query = {"filter": _pattern(names, TIMES), **_DETAILS}
+                for name, text in self._replicas.stats(
+                    replicas, port, controller.details, query
+                ).items():
+                    with_times(counted[name], json.loads(text), self._edges)
         except ValueError as error:
             raise UnansweredError(f"a proxy's statistics cannot be read: {error}") from error
+        return counted
+
+
+def _pattern(names: Mapping[str, int], statistics: Sequence[str]) -> str:
+    """Envoy's filter for these statistics of these clusters."""
+    wanted = "|".join(map(re.escape, names))
+    return rf"^cluster\.({wanted})\.({'|'.join(statistics)})$"

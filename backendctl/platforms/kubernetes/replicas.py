@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.gateway import Listener, Replica
-from backendctl.platforms.kubernetes.gateway_stats import READ
 from backendctl.platforms.kubernetes.routes import PROBE_HEADER, PROBE_PATH, revision_in
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 1.0
 """Seconds; an address inside a cluster answers in less than one, or not at all from here."""
 TIMEOUT = 5.0
-STATS_PATH = "/stats/prometheus"
 _AT_ONCE = 16
 
 
@@ -47,13 +45,15 @@ class Replicas:
         named = zip(replicas, found, strict=True)
         return {each.name: revision for each, revision in named if revision is not None}
 
-    def stats(self, replicas: Sequence[Replica], port: int, pattern: str) -> dict[str, str]:
-        """By replica's name, its statistics whose names match, in Prometheus' text.
+    def stats(
+        self, replicas: Sequence[Replica], port: int, path: str, query: Mapping[str, str]
+    ) -> dict[str, str]:
+        """By replica's name, what it answers there.
 
-        Raises UnansweredError if one of them does not give them: the others are not all.
+        Raises UnansweredError if one of them does not: the others are not all.
         """
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(lambda each: self._stats(each, port, pattern), replicas))
+            found = list(pool.map(lambda each: self._stats(each, port, path, query), replicas))
         return {each.name: text for each, text in zip(replicas, found, strict=True)}
 
     def _revision(self, replica: Replica, listener: Listener, host: str) -> str | None:
@@ -72,13 +72,12 @@ class Replicas:
         except httpx.HTTPError:
             return ""
 
-    def _stats(self, replica: Replica, port: int, pattern: str) -> str:
+    def _stats(self, replica: Replica, port: int, path: str, query: Mapping[str, str]) -> str:
         import httpx
 
-        query = {"filter": pattern}
         try:
             if replica.address not in self._far:
-                return _get(f"http://{_literal(replica.address)}:{port}{STATS_PATH}", query)
+                return _get(f"http://{_literal(replica.address)}:{port}{path}", query)
         except httpx.ConnectTimeout:
             self._far.add(replica.address)
         except httpx.HTTPError as error:
@@ -86,16 +85,9 @@ class Replicas:
         if not replica.pod:
             raise UnansweredError(f"{replica.name} cannot be reached from here, and is no pod")
         try:
-            return self._cluster.proxied(
-                replica.pod, port, STATS_PATH, query, replica.namespace
-            ).decode()
+            return self._cluster.proxied(replica.pod, port, path, query, replica.namespace).decode()
         except BackendctlError as error:
             raise UnansweredError(f"{replica.name}: {error.message}: {error.cause}") from error
-
-
-def stats_pattern(names: str) -> str:
-    """The filter for the statistics of clusters whose names match `names`."""
-    return rf"^cluster\.({names})\.({'|'.join(READ)})$"
 
 
 def probe(url: str, host: str = "") -> str:

@@ -7,7 +7,7 @@ total begins anew, which whoever compares two samples sees as a fall.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backendctl.platforms.base import ArmSample, Latencies
 from backendctl.platforms.kubernetes.gateway_stats import Cluster
@@ -68,6 +68,10 @@ class Counts:
         counters = (found.requests, found.refused, found.timed, *found.at_most)
         return found if min(counters) >= 0 else None
 
+    def at(self, edges: tuple[float, ...]) -> "Counts":
+        """With these edges if it has none, because it has timed nothing yet."""
+        return self if self.edges else replace(self, edges=edges, at_most=(0,) * len(edges))
+
     def _at(self, edge: float) -> int:
         return self.at_most[self.edges.index(edge)] if edge in self.edges else 0
 
@@ -99,6 +103,8 @@ class Totals:
             for name, cluster in clusters.items()
             if name in releases
         }
+        edges = next((counts.edges for _, counts in now.values() if counts.edges), ())
+        now = {key: (name, counts.at(edges)) for key, (name, counts) in now.items()}
         same = frozenset(replicas) == self._proxies
         self._totals = {
             number: self._total(number, now, same) for number in sorted({n for _, n in now})
@@ -112,14 +118,15 @@ class Totals:
         total = self._totals.get(number)
         if total is None:
             return _sum(counts for _, counts in mine.values())
+        anew = NOTHING.at(total.edges)
         if not same or any(key[1] == number and key not in mine for key in self._former):
-            return NOTHING
+            return anew
         added = []
         for key, (series, counts) in mine.items():
             before, known = self._former.get(key, (series, NOTHING))
             difference = counts.since(known) if before == series else None
             if difference is None:
-                return NOTHING
+                return anew
             added.append(difference)
         return _sum([total, *added])
 

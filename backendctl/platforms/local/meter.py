@@ -20,7 +20,8 @@ from typing import Any
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import ArmSample, FailedRequest, Latencies, Sample, Span
+from backendctl.platforms.base import ArmSample, FailedRequest, Sample, Span
+from backendctl.platforms.envoy_times import Bin, bins, edges, latencies
 from backendctl.platforms.local.breakdown import Tally
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
 from backendctl.platforms.local.envoy_config import Arm
@@ -29,11 +30,6 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.loglines import Tail, last_lines
 from backendctl.platforms.local.request_log import Entry, Outcome, parse
 from backendctl.platforms.local.traffic_ring import TrafficRing
-
-STANDARD_EDGES_MS = (
-    *(1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700),
-    *(1000, 1500, 2000, 3000, 5000, 7000, 10000, 15000, 20000, 30000),
-)
 
 _COUNTERS = (
     "membership_healthy",
@@ -166,14 +162,6 @@ class Counters:
         return self.values.get(name, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """`count` requests that took less than `below_ms`, and not less than the bin before."""
-
-    below_ms: float
-    count: int
-
-
 def counters_of(stats: Mapping[str, Any]) -> dict[Arm, Counters]:
     """Cluster counters by arm."""
     found: dict[Arm, Counters] = {}
@@ -186,48 +174,22 @@ def counters_of(stats: Mapping[str, Any]) -> dict[Arm, Counters]:
 
 
 def bins_of(stats: Mapping[str, Any]) -> dict[Arm, tuple[Bin, ...]]:
-    """Envoy's own histogram bins by arm, since the cluster began.
-
-    Times are whole milliseconds cut down, so one recorded as 7 took less than 8; and bins hold two
-    significant digits, so from 100 on one bin is several milliseconds wide.
-    """
+    """Envoy's own histogram bins by arm, since the cluster began."""
     found: dict[Arm, tuple[Bin, ...]] = {}
-    for stat in stats["stats"]:
-        for detail in stat.get("histograms", {}).get("details", ()):
-            match = _STAT.fullmatch(detail["name"])
-            arm = Arm.parse(match.group(1)) if match else None
-            if arm is not None:
-                found[arm] = tuple(
-                    Bin(each["lower_bound"] + max(each["width"], 1), int(each["count"]))
-                    for each in detail["totals"]
-                )
+    for name, each in bins(stats).items():
+        match = _STAT.fullmatch(name)
+        arm = Arm.parse(match.group(1)) if match else None
+        if arm is not None:
+            found[arm] = each
     return found
 
 
 # --- pure arithmetic --------------------------------------------------------------------------
 
 
-def edges(wanted: Sequence[float]) -> tuple[float, ...]:
-    """All edges, rising: the standard ones and those wanted, as fine as Envoy can tell them."""
-    return tuple(sorted({*map(float, STANDARD_EDGES_MS), *map(resolvable, wanted)}))
-
-
-def resolvable(edge_ms: float) -> float:
-    """The largest edge that Envoy's bins can tell exactly, not above `edge_ms` (at least 1)."""
-    whole = int(edge_ms)
-    step: int = 10 ** max(0, len(str(whole)) - 2)
-    return float(max(1, whole - whole % step))
-
-
-def latencies(bins: Sequence[Bin], edges_ms: tuple[float, ...]) -> Latencies:
-    """Cumulative counts at the edges."""
-    at_most = tuple(sum(b.count for b in bins if b.below_ms <= edge) for edge in edges_ms)
-    return Latencies(edges_ms, at_most, sum(b.count for b in bins))
-
-
 def arm_samples(
     counters: Mapping[Arm, Counters],
-    bins: Mapping[Arm, Sequence[Bin]],
+    times: Mapping[Arm, Sequence[Bin]],
     edges_ms: tuple[float, ...],
 ) -> dict[int, ArmSample]:
     """One sample per connected release."""
@@ -244,7 +206,7 @@ def arm_samples(
             errors=sum(c["upstream_rq_5xx"] for c in served.values())
             + _cut_short(real, routed.values()),
             masked=_masked(real, routed),
-            latencies=latencies([b for arm in served for b in bins.get(arm, ())], edges_ms),
+            latencies=latencies([b for arm in served for b in times.get(arm, ())], edges_ms),
             healthy=real["membership_healthy"],
             refused=sum(c["upstream_rq_4xx"] for c in served.values()),
         )

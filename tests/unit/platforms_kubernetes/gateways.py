@@ -92,7 +92,9 @@ class FakeReplicas(Replicas):
         served = self._api.route["metadata"]["annotations"][REVISION]
         return {each.name: self.lagging.get(each.name, served) for each in replicas}
 
-    def stats(self, replicas: Sequence[Replica], port: int, pattern: str) -> dict[str, str]:
+    def stats(
+        self, replicas: Sequence[Replica], port: int, path: str, query: Mapping[str, str]
+    ) -> dict[str, str]:
         if self.unanswered:
             raise UnansweredError(self.unanswered)
         known = {number for _, _, number in order(NAMING, self._api.route)}

@@ -2,17 +2,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backendctl.platforms.base import ArmSample
+from backendctl.platforms.envoy_times import Bin, edges, latencies, resolvable
 from backendctl.platforms.local.envoy_config import Arm
 from backendctl.platforms.local.meter import (
-    Bin,
     Counters,
     arm_samples,
     bins_of,
     counters_of,
-    edges,
-    latencies,
     never_unmasked,
-    resolvable,
 )
 
 FRONT, OWN = Arm(2, fallback=1), Arm(2)
