@@ -18,6 +18,8 @@ KUBERNETES_PLUGIN = "4.32.0"
 """The same as pulumi-kubernetes in pyproject.toml, which a test compares."""
 Manifests = Callable[[Spec, Environment], Sequence[Mapping[str, Any]]]
 
+PATIENCE = "3m"
+"""How long an object may take to be ready; the provider's own is ten minutes."""
 HOLDS_DATA = ("Namespace", "PersistentVolumeClaim")
 """Kinds whose deletion loses what cannot be made again: secrets, journals, files."""
 
@@ -47,10 +49,11 @@ def _program(inputs: Inputs, manifests: Manifests) -> None:
     objects = manifests(inputs.spec, inputs.environment)
     provider = _provider(inputs)
     namespaces: dict[str, pulumi.Resource] = {}
+    home = next((m["metadata"]["name"] for m in objects if m["kind"] == "Namespace"), "")
     for manifest in sorted(objects, key=lambda each: each["kind"] != "Namespace"):
         namespace = manifest["metadata"].get("namespace", "")
         after = [namespaces[namespace]] if namespace in namespaces else []
-        made = _resource(manifest, provider, after)
+        made = _resource(manifest, provider, after, home)
         if manifest["kind"] == "Namespace":
             namespaces[manifest["metadata"]["name"]] = made
             pulumi.export("namespace", manifest["metadata"]["name"])
@@ -79,21 +82,29 @@ def _resource(
     manifest: Mapping[str, Any],
     provider: "pulumi.ProviderResource",
     after: "Sequence[pulumi.Resource]",
+    home: str,
 ) -> "pulumi.Resource":
     import pulumi
 
-    metadata = manifest["metadata"]
     return pulumi.CustomResource(
         token(manifest),
-        metadata["name"],
+        title(manifest, home),
         dict(manifest),
         pulumi.ResourceOptions(
             provider=provider,
             version=KUBERNETES_PLUGIN,
             depends_on=list(after),
             protect=manifest["kind"] in HOLDS_DATA,
+            custom_timeouts=pulumi.CustomTimeouts(create=PATIENCE, update=PATIENCE),
         ),
     )
+
+
+def title(manifest: Mapping[str, Any], home: str) -> str:
+    """Its name in the stack: with its namespace where that is not the environment's own."""
+    name: str = manifest["metadata"]["name"]
+    namespace = manifest["metadata"].get("namespace", home)
+    return name if namespace == home else f"{namespace}/{name}"
 
 
 def token(manifest: Mapping[str, Any]) -> str:

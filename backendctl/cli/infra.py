@@ -158,4 +158,103 @@ def outputs(
     )
 
 
-register(app, preview, up, drift, outputs)
+@command(
+    examples=(
+        "backendctl infra destroy --env staging",
+        "backendctl infra destroy --env staging --keep-data --confirm staging",
+    )
+)
+def destroy(
+    session: Session,
+    keep_data: Annotated[
+        bool, typer.Option("--keep-data", help="Delete all but what holds data, and what it needs.")
+    ] = False,
+    delete_data: Annotated[
+        bool,
+        typer.Option("--delete-data", help="Delete what holds data too, leaving final snapshots."),
+    ] = False,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", help="The environment's name, typed again.")
+    ] = None,
+) -> Answer:
+    """Delete the stacks of an environment, after naming what is lost.
+
+    What holds data is looked for first: nothing is deleted until it is said what becomes of it. A
+    database leaves a final snapshot. The environment's name has to be typed; --yes is not enough.
+    """
+    from backendctl.workflows.infra import destroy as workflow
+
+    if keep_data and delete_data:
+        raise BackendctlError("usage", "--keep-data and --delete-data exclude each other")
+    opened = _open(session, changes=True)
+    where = opened.environment.name
+
+    def approve(losses: workflow.Losses) -> None:
+        for line in losses.lines():
+            session.line(line)
+        if losses.resources:
+            what = "everything, data included," if delete_data else "the stacks"
+            session.confirm_typed(f"Delete {what} of {where}?", where, confirm)
+
+    done = workflow.destroy(opened, session, approve, keep_data=keep_data, delete_data=delete_data)
+    lines = list(done.lines())
+    return Answer(
+        data=done.data(), text="\n".join(lines) if lines else f"{where}: there was no stack."
+    )
+
+
+@command(
+    examples=(
+        "backendctl infra unlock --env prod",
+        "backendctl infra unlock --env prod --exists URN=vpc-0a1b2c",
+    )
+)
+def unlock(
+    session: Session,
+    exists: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exists",
+            metavar="URN=ID",
+            help="A creation that was cut off made this; can be given several times.",
+        ),
+    ] = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", help="The environment's name, for another machine's lock."),
+    ] = None,
+) -> Answer:
+    """Take away a lock whose run is gone, and settle what it left half done.
+
+    Says whose lock it is and since when, and which operations were cut off; writes a backup of the
+    state first. The lock of a run that lives on this machine is never taken.
+    """
+    from backendctl.workflows.infra import recovery
+
+    opened = _open(session, changes=True)
+    where = opened.environment.name
+
+    def approve(damage: recovery.Damage) -> None:
+        for line in damage.lines():
+            session.line(line)
+        if damage.foreign:
+            question = "Whether that run still lives cannot be seen from this machine. Unlock?"
+            session.confirm_typed(question, where, confirm)
+        else:
+            session.confirm("Unlock, and settle what was cut off?")
+
+    done = recovery.unlock(opened, session, approve, _pairs(exists or []))
+    return Answer(data=done.data(), text="\n".join(done.lines()))
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    found = {}
+    for each in given:
+        urn, equals, identifier = each.rpartition("=")
+        if not equals or not urn.startswith("urn:pulumi:"):
+            raise BackendctlError("usage", f"--exists takes URN=ID, not {each!r}")
+        found[urn] = identifier
+    return found
+
+
+register(app, preview, up, drift, destroy, outputs, unlock)

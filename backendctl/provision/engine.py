@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,9 @@ from backendctl.provision.changes import Action, ResourceChange, unknown_paths
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.provision.events import STACK_TYPE, Record, Step
 from backendctl.provision.failures import Context, failed
+from backendctl.provision.locks import StackLock, cut_off, pending, told_locks
 from backendctl.provision.plan import base_digest
+from backendctl.provision.protection import release_all
 from backendctl.provision.scrub import Scrubber
 from backendctl.provision.tool import Tool, require_plugins
 from backendctl.provision.upstream import (
@@ -106,6 +108,8 @@ class StackEngine:
         with failed(self._context("previewed")):
             stack = self._open()
             state = self._learned(stack.ensure())
+            if pending(state):
+                raise cut_off(self.name, pending(state))
             with tempfile.TemporaryDirectory(dir=self._backend.folder) as folder:
                 plan = Path(folder) / "plan.json"
                 stack.preview(
@@ -164,17 +168,87 @@ class StackEngine:
             stack.refresh(on_event=self.record.heard, color="never", show_secrets=False)
         return self._applied({})
 
-    def destroy(self) -> Applied:
-        """Delete everything in the stack, and then the stack. Raises BackendctlError."""
+    def release(self, upstream: Upstream, urns: Sequence[str]) -> Applied:
+        """Take the protection off these resources, in the state and where the cloud has one of
+        its own; nothing else is changed. Raises BackendctlError."""
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        self.record.acts = True
+        with failed(self._context("released")):
+            stack = self._open()
+            stack.up(
+                program=self._program(upstream, unprotected=True),
+                target=list(urns),
+                on_event=self.record.heard,
+                color="never",
+                show_secrets=False,
+            )
+        return self._applied({})
+
+    def destroy(self, *, keep_protected: bool = False) -> Applied:
+        """Delete everything in the stack, and then the stack; with `keep_protected` all but what
+        is protected and what that needs. Raises BackendctlError."""
         require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
         self.record.acts = True
         with failed(self._context("destroyed")):
             stack = self._open()
             stack.destroy(
-                on_event=self.record.heard, color="never", show_secrets=False, run_program=False
+                on_event=self.record.heard,
+                color="never",
+                show_secrets=False,
+                run_program=False,
+                exclude_protected=keep_protected,
             )
-            stack.workspace.remove_stack(stack.name)
+            left = self._learned(stack.ensure())
+            if not left.get("resources"):
+                stack.workspace.remove_stack(stack.name)
         return self._applied({})
+
+    def told_locks(self) -> Sequence[StackLock]:
+        """Whose locks are on the stack, as the engine says when it is asked for the preview of a
+        destruction: that takes the lock, looks at no cloud and changes nothing."""
+        from pulumi.automation import ConcurrentUpdateError
+
+        with failed(self._context("read")):
+            try:
+                self._open().preview_destroy(run_program=False)
+            except ConcurrentUpdateError as error:
+                return told_locks(str(error))
+        return ()
+
+    def unlock(self) -> None:
+        """Take away whatever lock is on the stack."""
+        with failed(self._context("unlocked")):
+            self._open().cancel()
+
+    def backup(self) -> bytes:
+        """The state as it is kept, secrets encrypted."""
+        with failed(self._context("read")):
+            return self._open().exported()
+
+    def repair(self, existing: Mapping[str, str]) -> None:
+        """See NamedStack.repair."""
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        with failed(self._context("repaired")):
+            self._open().repair(existing)
+
+    def adopt(self, resources: Sequence[Mapping[str, str]]) -> None:
+        """Take what exists into the state as it is, protected; nothing of it is changed."""
+        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        with failed(self._context("adopted")):
+            stack = self._open()
+            stack.ensure()
+            stack.import_resources(
+                resources=[dict(each) for each in resources],  # type: ignore[misc]
+                protect=True,
+                generate_code=False,
+                show_secrets=False,
+            )
+
+    def forget(self) -> None:
+        """Drop the stack and what it knows; the things themselves stay as they are."""
+        with failed(self._context("forgotten")):
+            stack = self._open()
+            stack.workspace.remove_stack(stack.name, force=True)
 
     def state(self) -> Mapping[str, Any] | None:
         """The stack's deployment, secrets in clear: for memory only. None if there is none."""
@@ -187,7 +261,7 @@ class StackEngine:
     def _open(self) -> "NamedStack":
         return open_stack(self._backend, self.name, self._process, self._variables)
 
-    def _program(self, upstream: Upstream) -> Callable[[], None]:
+    def _program(self, upstream: Upstream, unprotected: bool = False) -> Callable[[], None]:
         for outputs in upstream.values():
             for value in outputs.values():
                 if value.secret:
@@ -195,6 +269,8 @@ class StackEngine:
 
         def program() -> None:
             self._scrub.listen()
+            if unprotected:
+                release_all()
             given = {name: as_outputs(outputs) for name, outputs in upstream.items()}
             self._definition.program(Inputs(self._spec, self._environment, given))
 

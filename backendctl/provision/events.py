@@ -139,12 +139,14 @@ class Record:
         self.on_step(Step(step.urn, action, step.op.value, "failed", self.clock() - since))
 
     def _remember(self, step: "StepEventMetadata", action: Action) -> None:
-        """A replacement comes as several steps; the one that says why is kept."""
+        """A replacement comes as several steps: the one that says why is kept. A comparison begins
+        as `refresh` and ends as what was found."""
         former = self.changes.get(step.urn)
-        if former is not None and former.action is not Action.SAME and action is not former.action:
-            return
-        if former is not None and len(former.properties) > 0 and not step.detailed_diff:
-            return
+        if former is not None and former.action not in (Action.SAME, Action.REFRESH):
+            if action is not former.action:
+                return
+            if former.properties and not step.detailed_diff:
+                return
         self.changes[step.urn] = change_of(step, action)
 
 

@@ -100,7 +100,11 @@ CAUSES: tuple[Cause, ...] = (
     ),
 )
 OTHER = Cause("other", "", "the provider said no", ("backendctl infra up",))
-_SUMMARIES = r"^(update failed|preview failed|\d+ errors? occurred|resource operation failed)"
+_SUMMARIES = (
+    r"^(error: )?(update|preview|destroy|refresh|import) failed$|^\d+ errors? occurred|"
+    r"was successfully created, but the Kubernetes API server reported"
+)
+"""Lines that only say that something failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +129,16 @@ def title(urn: str) -> str:
     return "the stack itself" if kind == STACK_TYPE else f"{short_type(kind)} {name_of(urn)}"
 
 
-def first_lines(message: str, most: int = 3) -> str:
-    """The part of a message that says something."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return " ".join(lines[:most])
+def first_lines(message: str, most: int = 5) -> str:
+    """The part of a message that says something, on one line."""
+    lines = [line.strip().removeprefix("* ").strip() for line in message.splitlines()]
+    return " ".join([line for line in lines if line and not re.search(_SUMMARIES, line)][:most])
 
 
 def grouped(problems: Sequence[Problem]) -> tuple[Group, ...]:
     """By cause, in the order of the table; the engine's own summaries left out where there is
     anything better."""
-    telling = [each for each in problems if not re.match(_SUMMARIES, each.message.strip())]
+    telling = [each for each in problems if first_lines(each.message)]
     found: dict[str, list[Problem]] = {}
     causes = {each.name: each for each in (*CAUSES, OTHER)}
     for problem in telling or problems:

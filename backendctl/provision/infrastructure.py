@@ -12,6 +12,7 @@ from backendctl.provision.definition import StackDefinition
 from backendctl.provision.engine import Applied, Preview, StackEngine
 from backendctl.provision.events import Record, Step
 from backendctl.provision.live import Expected, standing
+from backendctl.provision.locks import StackLock
 from backendctl.provision.order import Outcome, layers, run
 from backendctl.provision.plan import Plan, base_digest
 from backendctl.provision.tool import Tool
@@ -109,22 +110,48 @@ class Infrastructure:
         return self._run("refresh", lambda name: self._engine(name).refresh(), named=names)
 
     def destroy(
-        self, names: Sequence[str], changes: Mapping[str, int] | None = None
+        self,
+        names: Sequence[str],
+        changes: Mapping[str, int] | None = None,
+        *,
+        keep_protected: bool = False,
     ) -> Mapping[str, Outcome[Applied]]:
         """Delete these stacks, those that others need last."""
         prepare(self.backend)
 
         def work(name: str) -> Applied:
-            return self._engine(name).destroy()
+            return self._engine(name).destroy(keep_protected=keep_protected)
 
         found = self._run("destroy", work, changes, reverse=True, named=names)
         self._remember("destroy", found)
         return found
 
+    def release(
+        self, urns: Mapping[str, Sequence[str]], outputs: Mapping[str, Outputs]
+    ) -> Mapping[str, Outcome[Applied]]:
+        """Take the protection off these resources of each stack, and change nothing else."""
+
+        def work(name: str) -> Applied:
+            return self._engine(name).release(self._upstream(name, outputs), urns[name])
+
+        return self._run("release", work, named=list(urns))
+
+    def on_each(
+        self, operation: str, names: Sequence[str], work: Callable[[StackEngine], T]
+    ) -> Mapping[str, Outcome[T]]:
+        """Something else with each of these stacks."""
+        prepare(self.backend)
+        return self._run(operation, lambda name: work(self._engine(name)), named=names)
+
     def states(self) -> Mapping[str, Outcome[Mapping[str, Any]]]:
         """The state of each stack, secrets in clear, for memory only; empty if there is none."""
         prepare(self.backend)
         return self._run("read", lambda name: self._engine(name).state() or {})
+
+    def told_locks(self, name: str) -> Sequence[StackLock]:
+        """The locks on a stack whose state is not on this machine: the engine is asked for
+        something that needs the lock, and changes nothing."""
+        return self._engine(name).told_locks()
 
     # --- how ---
 

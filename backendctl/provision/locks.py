@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -108,9 +108,14 @@ class Pending:
     type: str
     """creating | updating | deleting | reading"""
     id: str = ""
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def title(self) -> str:
+        return f"{short_type(type_of(self.urn))} {name_of(self.urn)}"
 
     def in_words(self) -> str:
-        what = f"{short_type(type_of(self.urn))} {name_of(self.urn)}"
+        what = self.title
         if self.type == "creating":
             return f"{what} was being created: whether it exists is not known"
         if self.type == "deleting":
@@ -122,9 +127,53 @@ def pending(deployment: Mapping[str, Any]) -> tuple[Pending, ...]:
     """What an exported state says was in flight."""
     operations: Sequence[Mapping[str, Any]] = deployment.get("pending_operations") or ()
     return tuple(
-        Pending(each["resource"]["urn"], each["type"], each["resource"].get("id", ""))
+        Pending(
+            each["resource"]["urn"],
+            each["type"],
+            each["resource"].get("id", ""),
+            each["resource"].get("inputs") or {},
+        )
         for each in operations
     )
+
+
+def cut_off(stack: str, operations: Sequence[Pending]) -> BackendctlError:
+    """What is really there is not known, so neither is what a change would do."""
+    return BackendctlError(
+        "infra.pending",
+        f"an earlier operation on stack {stack} was cut off",
+        cause="\n".join(each.in_words() for each in operations),
+        state="nothing was changed",
+        next=("backendctl infra unlock",),
+    )
+
+
+_IDENTIFIED_BY: Mapping[str, str] = {
+    "aws:rds/instance:Instance": "identifier",
+    "aws:rds/subnetGroup:SubnetGroup": "name",
+    "aws:rds/parameterGroup:ParameterGroup": "name",
+    "aws:elasticache/replicationGroup:ReplicationGroup": "replicationGroupId",
+    "aws:elasticache/subnetGroup:SubnetGroup": "name",
+    "aws:eks/cluster:Cluster": "name",
+    "aws:iam/role:Role": "name",
+    "aws:cloudwatch/logGroup:LogGroup": "name",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "name",
+    "aws:s3/bucket:Bucket": "bucket",
+}
+"""Types whose id is the name that we give, and the input that holds it. Others are given an id by
+the cloud, which nobody knows when the answer was lost."""
+
+
+def natural_id(operation: Pending) -> str | None:
+    """The id that a creation which was cut off would have given; None where only the cloud
+    knows."""
+    kind = type_of(operation.urn)
+    if kind.startswith("kubernetes:"):
+        metadata = operation.inputs.get("metadata") or {}
+        name, namespace = metadata.get("name"), metadata.get("namespace")
+        return f"{namespace}/{name}" if namespace else name
+    found = operation.inputs.get(_IDENTIFIED_BY.get(kind, ""))
+    return found if isinstance(found, str) else None
 
 
 def age(since: str, now: datetime) -> float | None:

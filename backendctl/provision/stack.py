@@ -5,7 +5,7 @@ operation ends with three more commands for outputs and history, one of them wit
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +44,28 @@ class NamedStack(Stack):
             return None
         found: Mapping[str, Any] = json.loads(said.stdout)["deployment"] or {}
         return found
+
+    def exported(self) -> bytes:
+        """The state as it is kept, secrets encrypted: for a backup."""
+        return self._run_pulumi_cmd_sync(["stack", "export"]).stdout.encode()
+
+    def repair(self, existing: Mapping[str, str]) -> None:
+        """Settle operations that were cut off, by looking at what is really there.
+
+        `existing`: URN -> id of creations that may have succeeded; those that are not found, and
+        all other creations, are forgotten.
+        """
+        arguments = ["refresh", "--yes", "--skip-preview", "--color=never"]
+        if existing:
+            for urn, identifier in existing.items():
+                arguments += ["--import-pending-creates", urn]
+                arguments += ["--import-pending-creates", identifier]
+        self._run_pulumi_cmd_sync([*arguments, "--clear-pending-creates"])
+
+    def unprotect(self, urns: Sequence[str]) -> None:
+        """Take the protection out of the state alone."""
+        for urn in urns:
+            self._run_pulumi_cmd_sync(["state", "unprotect", urn, "--yes"])
 
     def ensure(self) -> Mapping[str, Any]:
         """The state, of a stack made now if there was none."""

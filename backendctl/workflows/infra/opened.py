@@ -95,6 +95,10 @@ def _chosen(spec: Spec, name: str | None, changes: bool) -> Environment:
 
 
 def _definitions(spec: Spec, environment: Environment) -> Sequence[StackDefinition]:
+    if environment.platform is PlatformName.AWS:
+        from backendctl.shipped.stacks import registry
+
+        return registry.definitions(spec, environment)
     from backendctl.shipped.stacks import app
 
     return (app.definition(environment),)

@@ -1,0 +1,166 @@
+"""`infra destroy`: what would be lost is looked for and named before anything is deleted."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backendctl.errors import BackendctlError
+from backendctl.provision.engine import Applied
+from backendctl.provision.infrastructure import Infrastructure
+from backendctl.provision.protection import last_copy
+from backendctl.provision.upstream import present
+from backendctl.workflows.infra.opened import Opened
+from backendctl.workflows.infra.outcomes import problem, results
+from backendctl.workflows.infra.recovery import refuse_unfinished
+from backendctl.workflows.infra.states import Held, held
+from backendctl.workflows.infra.telling import Waiting, listener
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What a destruction would delete, as the states have it."""
+
+    environment: str
+    resources: Sequence[Held]
+
+    @property
+    def protected(self) -> Sequence[Held]:
+        return [each for each in self.resources if each.protected and not each.retained]
+
+    @property
+    def stacks(self) -> Sequence[str]:
+        return list(dict.fromkeys(each.stack for each in self.resources))
+
+    @property
+    def without_copy(self) -> Sequence[Held]:
+        """Data stores that would leave no snapshot behind."""
+        found = []
+        for each in self.resources:
+            copy = last_copy(each.type, each.inputs)
+            if copy is not None and not copy.name:
+                found.append(each)
+        return found
+
+    def counts(self) -> Mapping[str, int]:
+        return {n: sum(1 for r in self.resources if r.stack == n) for n in self.stacks}
+
+    def lines(self) -> Iterator[str]:
+        """What goes, what is protected, what remains of it."""
+        for stack, count in self.counts().items():
+            yield f"{stack}: {count} resources"
+        for each in self.resources:
+            copy = last_copy(each.type, each.inputs)
+            if copy is not None and copy.name:
+                yield f"  {each.title} leaves the final snapshot {copy.name}"
+            if each.retained:
+                yield f"  {each.title} stays: it is only forgotten"
+        for each in self.protected:
+            yield f"  protected, because it holds data: {each.title} ({each.id or each.stack})"
+
+    def data(self) -> Mapping[str, Any]:
+        return {
+            "environment": self.environment,
+            "stacks": self.counts(),
+            "protected": [{"urn": e.urn, "id": e.id, "stack": e.stack} for e in self.protected],
+            "snapshots": [
+                copy.name
+                for each in self.resources
+                if (copy := last_copy(each.type, each.inputs)) is not None and copy.name
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What was deleted, and what is left."""
+
+    losses: Losses
+    stacks: Sequence[Applied]
+    kept: Sequence[Held]
+
+    def data(self) -> Mapping[str, Any]:
+        deleted = {each.stack: len(each.changed) for each in self.stacks}
+        kept = [{"urn": each.urn, "id": each.id} for each in self.kept]
+        return {**self.losses.data(), "deleted": deleted, "kept": kept}
+
+    def lines(self) -> Iterator[str]:
+        for each in self.stacks:
+            yield f"{each.stack}: {len(each.changed)} deleted"
+        yield from (f"kept: {each.title} ({each.id})" for each in self.kept)
+        yield from (f"final snapshot: {name}" for name in self.losses.data()["snapshots"])
+
+
+def destroy(
+    opened: Opened,
+    progress: Waiting,
+    approve: Callable[[Losses], None],
+    *,
+    keep_data: bool = False,
+    delete_data: bool = False,
+) -> Destroyed:
+    """Delete the stacks, after `approve` (which raises if not) has seen what is lost.
+
+    Raises `infra.protected` before anything is done when something is protected and neither
+    `keep_data` nor `delete_data` says what becomes of it, or a database would leave no snapshot.
+    """
+    infrastructure = opened.infrastructure(listener(progress, acts=True))
+    with progress.step("Looking at what would be lost"):
+        states = results(infrastructure.states())
+    refuse_unfinished(states)
+    found = [each for name, state in states.items() for each in held(name, state)]
+    losses = Losses(opened.environment.name, found)
+    if losses.protected and not (keep_data or delete_data):
+        raise _protected(losses)
+    if delete_data and losses.without_copy:
+        raise _without_copy(losses)
+    approve(losses)
+    if not found and not any(state.get("resources") for state in states.values()):
+        return Destroyed(losses, (), ())
+    if delete_data and losses.protected:
+        _release(infrastructure, losses, states, progress)
+    names = [name for name, state in states.items() if state.get("resources")]
+    with progress.step("Destroying the stacks"):
+        outcomes = infrastructure.destroy(names, losses.counts(), keep_protected=keep_data)
+    trouble = problem(outcomes)
+    if trouble is not None:
+        raise trouble
+    done = results(outcomes)
+    return Destroyed(losses, list(done.values()), losses.protected if keep_data else ())
+
+
+def _release(
+    infrastructure: Infrastructure,
+    losses: Losses,
+    states: Mapping[str, Mapping[str, Any]],
+    progress: Waiting,
+) -> None:
+    urns: dict[str, list[str]] = {}
+    for each in losses.protected:
+        urns.setdefault(each.stack, []).append(each.urn)
+    exported = {name: present(state) for name, state in states.items()}
+    with progress.step("Taking the protection off what holds data"):
+        results(infrastructure.release(urns, exported))
+
+
+def _protected(losses: Losses) -> BackendctlError:
+    named = ", ".join(f"{each.title} ({each.id})" for each in losses.protected)
+    return BackendctlError(
+        "infra.protected",
+        f"{losses.environment} holds data that is protected: {named}",
+        cause="it was looked for before anything is deleted",
+        state="nothing was deleted",
+        next=("--keep-data", "--delete-data"),
+        data=losses.data(),
+    )
+
+
+def _without_copy(losses: Losses) -> BackendctlError:
+    named = ", ".join(f"{each.title} ({each.id})" for each in losses.without_copy)
+    return BackendctlError(
+        "infra.protected",
+        f"no final snapshot would remain of {named}",
+        cause="its skipFinalSnapshot is set, or no snapshot's name is",
+        state="nothing was deleted",
+        next=("backendctl infra up", "--keep-data"),
+        data=losses.data(),
+    )
