@@ -253,7 +253,7 @@ class KubernetesStore:
                 changed = change(head)
                 if changed == head and version:
                     self._latest = head, version
-                    return None
+                    return
                 try:
                     self._save(changed, version)
                     return
