@@ -69,6 +69,16 @@ Paths = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", metavar="NUMBER", help="The same seed sends the same requests.")
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="NUMBER", min=1, help="Processes that send; as needed if not said."
+    ),
+]
+FromHere = Annotated[
+    bool,
+    typer.Option("--from-here", help="From this machine, though pods in the cluster could send."),
+]
 Confirm = Annotated[
     str | None,
     typer.Option(
@@ -97,6 +107,8 @@ def run(
     locustfile: Locustfile = None,
     path: Paths = None,
     seed: Seed = 1,
+    workers: Workers = None,
+    from_here: FromHere = False,
     confirm: Confirm = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Also write the JUnit XML here.")
@@ -109,9 +121,13 @@ def run(
     hide itself. Requests come from the service's OpenAPI document. Where twice the peak has been
     held and nothing is decided yet, it is held once more, for as long again at most.
 
+    Where the environment has a driver_image, pods of that send the load, not this machine.
+
     Exit status: 0 passed, 1 a promise is broken, 3 too short to decide, 4 the measurement cannot
     be trusted, 5 the target does not answer.
     """
+    from dataclasses import replace
+
     from backendctl.filesystem import atomic_write, refuse_foreign
     from backendctl.loadtest.reports import terminal
     from backendctl.loadtest.reports.junit import MARK
@@ -119,7 +135,9 @@ def run(
     from backendctl.workflows import loadtest
 
     own = session.directory / locustfile if locustfile is not None else None
-    wishes = _wishes(target, quick, hold, with_, only, own, path, seed)
+    wishes = replace(
+        _wishes(target, quick, hold, with_, only, own, path, seed), workers=workers, here=from_here
+    )
     xml = session.directory / junit if junit is not None else None
     if xml is not None:
         refuse_foreign(xml, MARK)
@@ -129,7 +147,7 @@ def run(
     for note in planned.profile.notes:
         session.line(f"note: {note}")
     with session.step(f"Load test of {planned.environment}") as say:
-        result = loadtest.run(opened, planned, Teller(session, say))
+        result = loadtest.run(opened, planned, Teller(session, say), say)
     if xml is not None:
         atomic_write(xml, (result.folder / JUNIT_FILE).read_bytes(), 0o644)
     error = refusal(result, tabled=session.output is Output.TEXT)

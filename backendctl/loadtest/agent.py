@@ -1,13 +1,14 @@
 """A process of the load generator: `python -m backendctl.loadtest.agent master|worker FOLDER`.
 
-Locust as a library: one master, one or more workers, on 127.0.0.1. The master takes commands from
-whoever started it through an inherited socket and passes the workers' counts back, one JSON
-object a line. When its starter is gone, every process ends by itself.
+Locust as a library: one master, one or more workers, on one machine or on many. The master takes
+commands from whoever started it through an inherited socket and passes the workers' counts back,
+one JSON object a line. When its starter is gone, every process ends by itself.
 
 Commands: `{"do": "stage", "order": {...}}`, `{"do": "users", "count": n, "rate": r}`,
 `{"do": "finish", "drain": seconds}`, `{"do": "quit"}`.
-Reports: `{"say": "ready"}`, `{"say": "delta", "worker": id, "stages": {...}, "in_flight": n}`,
-`{"say": "final", "worker": id}`, `{"say": "missing", "worker": id}`.
+Reports: `{"say": "ready"}`, `{"say": "delta", "worker": name, "stages": {...}, "in_flight": n,
+"cpu": percent of a core or null, "at": time}`, `{"say": "final", "worker": name}`,
+`{"say": "missing", "worker": id}`.
 """
 
 import locust  # first: it replaces blocking sockets by gevent's
@@ -35,9 +36,9 @@ from backendctl.loadtest.arrivals import share
 from backendctl.loadtest.generator import Generator, GeneratorPlan, Order
 from backendctl.loadtest.measurement import Outcome
 from backendctl.loadtest.processes import LINK_VARIABLE, come_first
+from backendctl.platforms.base import INDEX_VARIABLE
 from backendctl.shipped import shipped
 
-HOST = "127.0.0.1"
 LOCUSTFILE = "locustfile.py"
 FLUSH = 1.0
 """Seconds between reports of a worker."""
@@ -49,8 +50,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="backendctl.loadtest.agent")
     parser.add_argument("role", choices=("master", "worker"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--host", required=True, help="where the master listens")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--index", type=int, default=0)
+    parser.add_argument("--index", type=int, default=int(os.environ.get(INDEX_VARIABLE, "0")))
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _raise_file_limit()
@@ -59,9 +61,9 @@ def main() -> None:
     plan = GeneratorPlan.read(options.folder)
     environment = _environment(plan)
     if options.role == "master":
-        _Master(environment, plan, options.port).run()
+        _Master(environment, plan, options.host, options.port).run()
     else:
-        _Worker(environment, plan, options.port, options.index).run()
+        _Worker(environment, plan, options.host, options.port, options.index).run()
 
 
 def _environment(plan: GeneratorPlan) -> Environment:
@@ -107,10 +109,10 @@ def _end_with_starter(starter: int) -> None:
 class _Master:
     """Passes commands to the workers and their counts to the starter."""
 
-    def __init__(self, environment: Environment, plan: GeneratorPlan, port: int) -> None:
+    def __init__(self, environment: Environment, plan: GeneratorPlan, host: str, port: int) -> None:
         self._plan = plan
         self._link = socket.socket(fileno=int(os.environ[LINK_VARIABLE]))
-        self._runner = environment.create_master_runner(HOST, port)
+        self._runner = environment.create_master_runner(host, port)
         for kind in ("delta", "final"):
             self._runner.register_message(kind, self._pass_on)
 
@@ -159,15 +161,16 @@ class _Worker:
     """Sends requests as ordered and reports every second."""
 
     def __init__(
-        self, environment: Environment, plan: GeneratorPlan, port: int, index: int
+        self, environment: Environment, plan: GeneratorPlan, host: str, port: int, index: int
     ) -> None:
         self._name = f"worker {index}"
         self._generator = Generator(plan, index)
         self._orders: Queue[Order] = Queue()
+        self._used, self._looked = time.process_time(), time.monotonic()
         # How the users, whom Locust makes, find what they work with.
         vars(environment).update(generator=self._generator, orders=self._orders)
         environment.events.request.add_listener(self._record_own)  # type: ignore[no-untyped-call]
-        self._runner = environment.create_worker_runner(HOST, port)
+        self._runner = environment.create_worker_runner(host, port)
         self._runner.register_message("stage", self._stage)
         self._runner.register_message("finish", self._finish, concurrent=True)
 
@@ -187,12 +190,25 @@ class _Worker:
     def _report(self) -> None:
         while True:
             gevent.sleep(FLUSH)
-            self._flush()
+            self._flush(self._cpu())
 
-    def _flush(self) -> None:
+    def _flush(self, cpu: float | None = None) -> None:
         stages = self._generator.recorder.take()
-        body = {"worker": self._name, "stages": stages, "in_flight": self._generator.in_flight}
+        body = {
+            "worker": self._name,
+            "stages": stages,
+            "in_flight": self._generator.in_flight,
+            "cpu": cpu,
+            "at": time.time(),
+        }
         self._runner.send_message("delta", body)
+
+    def _cpu(self) -> float:
+        """Percent of a core used since the last call; of a moment it would say nothing."""
+        used, now = time.process_time(), time.monotonic()
+        share = (used - self._used) / (now - self._looked)
+        self._used, self._looked = used, now
+        return 100 * share
 
     def _finish(self, msg: Any, **_: Any) -> None:
         deadline = time.monotonic() + msg.data["drain"]

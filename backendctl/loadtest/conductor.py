@@ -17,6 +17,9 @@ from backendctl.loadtest.warmth import is_stable
 LEAD = 0.25
 """Seconds before its start that a stage is sent to the workers."""
 START_DEADLINE = 60.0
+"""Seconds in which every worker must have found the master."""
+LARGEST_SKEW = 1.0
+"""Seconds by which a worker's clock may differ: stages begin by the clock."""
 PIECE = 1.0
 """Seconds by which a warm-up that is not yet stable goes on."""
 TOKEN_RENEWAL = 120.0
@@ -61,8 +64,10 @@ class Conductor:
         measurement: Measurement,
         on_event: OnEvent,
         renew_token: Callable[[], None],
+        start_deadline: float = START_DEADLINE,
     ) -> None:
         self._processes = processes
+        self._start_deadline = start_deadline
         self.profile = profile
         """As it is carried out: a hold that goes on has its real length in it."""
         self._measurement = measurement
@@ -72,6 +77,8 @@ class Conductor:
         self._now = 0
         self._in_flight: dict[str, int] = {}
         self._final: set[str] = set()
+        self._skew: dict[str, float] = {}
+        """The least by which a worker's reports seemed old, or to come from the future."""
         self._next_second = 0.0
         self._renewed = time.monotonic()
 
@@ -91,16 +98,17 @@ class Conductor:
         self._finish()
 
     def _await_ready(self) -> None:
-        deadline = time.monotonic() + START_DEADLINE
+        deadline = time.monotonic() + self._start_deadline
         while time.monotonic() < deadline:
             for report in self._processes.hear(0.1):
                 if report["say"] == "ready":
-                    self._processes.sample_cpu()
                     self._next_second = time.monotonic() + 1
                     return
             if self._processes.ended():
                 raise generator_failed(self._processes, "did not start")
-        raise generator_failed(self._processes, f"was not ready within {START_DEADLINE:.0f} s")
+        raise generator_failed(
+            self._processes, f"was not ready within {self._start_deadline:.0f} s"
+        )
 
     # --- one stage ---
 
@@ -218,8 +226,14 @@ class Conductor:
     def _take(self, report: Mapping[str, Any]) -> None:
         match report["say"]:
             case "delta":
+                worker = report["worker"]
                 self._measurement.merge(report["stages"])
-                self._in_flight[report["worker"]] = report["in_flight"]
+                self._in_flight[worker] = report["in_flight"]
+                if report["cpu"] is not None:
+                    used = (report["at"], report["cpu"])
+                    self._measurement.cpu.setdefault(worker, []).append(used)
+                skew = abs(time.time() - report["at"])
+                self._skew[worker] = min(skew, self._skew.get(worker, skew))
             case "final":
                 self._final.add(report["worker"])
             case "missing":
@@ -227,8 +241,6 @@ class Conductor:
 
     def _each_second(self) -> None:
         now = time.time()
-        for worker, percent in self._processes.sample_cpu().items():
-            self._measurement.cpu.setdefault(worker, []).append((now, percent))
         for name, status in self._processes.ended().items():
             self._measurement.lost.append(f"{name} ended with status {status}")
         if time.monotonic() - self._renewed > TOKEN_RENEWAL:
@@ -269,7 +281,14 @@ class Conductor:
         deadline = time.time() + drain + 5
         while time.time() < deadline and not self._measurement.lost:
             if len(self._final) == self.profile.workers:
+                self._check_clocks()
                 return
             self._pump_until(time.time() + 0.05)
         if not self._measurement.lost:
             self._measurement.lost.append("a worker did not send its last counts")
+
+    def _check_clocks(self) -> None:
+        """A worker on a machine with another time did not send when it was meant to."""
+        for worker, skew in self._skew.items():
+            if skew > LARGEST_SKEW:
+                self._measurement.lost.append(f"{worker}'s clock is {skew:.1f} s off")

@@ -61,8 +61,11 @@ class GeneratorPlan:
     """The user's own, whose users take the place of the closed loop's."""
 
     def write(self, folder: Path) -> None:
-        data = {**asdict(self), "scenario": self.scenario.to_data()}
-        write_private(folder / PLAN_FILE, json.dumps(data))
+        write_private(folder / PLAN_FILE, self.to_text())
+
+    def to_text(self) -> str:
+        """What `read` reads."""
+        return json.dumps({**asdict(self), "scenario": self.scenario.to_data()})
 
     @classmethod
     def read(cls, folder: Path) -> "GeneratorPlan":

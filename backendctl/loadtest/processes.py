@@ -25,28 +25,37 @@ _NOT_INHERITED = ("BACKENDCTL_", "LOCUST_")
 
 
 class Processes:
-    """One master and its workers, and the socket to the master."""
+    """One master, those of its workers that run beside it, and the socket to the master."""
 
-    def __init__(self, folder: Path, workers: int, token_file: Path | None, project: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        workers: int,
+        token_file: Path | None,
+        project: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """`workers`: to be started here; others find the master at `host` and `port` (0 for a free
+        one). `folder`: with the plan in it."""
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._samples: dict[str, float] = {}
-        self._sampled = 0.0
         self._buffer = b""
         # A signal raises in the main thread: one that came while a process is being started there
         # would leave that process to nobody.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
         self._link, other = socket.socketpair()
-        port = _free_port()
+        port = port or _free_port()
         descriptor = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "wb") as log, other:
             try:
                 env = _environment(token_file)
                 start = self._starter.submit
-                start(self._start, "master", port, 0, log, env, project, other).result()
+                start(self._start, "master", (host, port), 0, log, env, project, other).result()
                 for index in range(workers):
                     name = f"worker {index}"
-                    start(self._start, name, port, index, log, env, project, None).result()
+                    start(self._start, name, (host, port), index, log, env, project, None).result()
             except BaseException:
                 self.end()
                 raise
@@ -54,7 +63,7 @@ class Processes:
     def _start(
         self,
         name: str,
-        port: int,
+        address: tuple[str, int],
         index: int,
         log: IO[bytes],
         env: dict[str, str],
@@ -62,7 +71,8 @@ class Processes:
         link: socket.socket | None,
     ) -> None:
         argv = [sys.executable, "-m", "backendctl.loadtest.agent", name.split()[0]]
-        argv += [str(self._folder.resolve()), "--port", str(port), "--index", str(index)]
+        argv += [str(self._folder.resolve()), "--index", str(index)]
+        argv += ["--host", address[0], "--port", str(address[1])]
         handed: tuple[int, ...] = ()
         if link is not None:
             handed = (link.fileno(),)
@@ -111,22 +121,6 @@ class Processes:
         """Processes that are no more, with their exit status."""
         polled = {name: process.poll() for name, process in self._running.items()}
         return {name: status for name, status in polled.items() if status is not None}
-
-    def sample_cpu(self) -> dict[str, float]:
-        """Percent of a core each worker used since the last call; empty the first time."""
-        import psutil
-
-        now = time.monotonic()
-        elapsed, self._sampled = now - self._sampled, now
-        used: dict[str, float] = {}
-        for name, process in self._running.items():
-            with contextlib.suppress(psutil.Error):
-                times = psutil.Process(process.pid).cpu_times()
-                total = times.user + times.system
-                if name in self._samples and name != "master":
-                    used[name] = 100 * (total - self._samples[name]) / elapsed
-                self._samples[name] = total
-        return used
 
     def last_words(self) -> str:
         """The end of the generator's log, for an error message."""

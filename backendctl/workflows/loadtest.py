@@ -3,12 +3,14 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
 from backendctl.loadtest.conductor import OnEvent
 from backendctl.loadtest.discovery import scenario_of
+from backendctl.loadtest.elsewhere import MOST_WORKERS, InEnvironment
+from backendctl.loadtest.place import Here, Place, Token
 from backendctl.loadtest.private import write_private
 from backendctl.loadtest.profile import Durations, Extra, Loop, Profile, derive
 from backendctl.loadtest.reports.html import html
@@ -21,9 +23,10 @@ from backendctl.loadtest.results import (
     load,
     new_id,
 )
-from backendctl.loadtest.runner import Token, run_load_test
+from backendctl.loadtest.runner import run_load_test
 from backendctl.loadtest.scenario import Scenario, plain_paths
 from backendctl.loadtest.target import checked, is_this_machine
+from backendctl.platforms.base import OnLine, unheard
 from backendctl.platforms.local.issuer import mint_token
 from backendctl.platforms.local.layout import Layout
 from backendctl.spec.model import PlatformName
@@ -48,6 +51,10 @@ class Wishes:
     locustfile: Path | None = None
     paths: tuple[str, ...] = ()
     seed: int = 1
+    workers: int | None = None
+    """Processes that send; as many as the rate needs when None."""
+    here: bool = False
+    """From this machine, though pods of the environment could send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Aim:
     profile: Profile
     needs_confirmation: bool
     """Whether it would reach anything but a local environment on this machine."""
+    from_there: bool
+    """Whether pods of the environment send it, not this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +81,29 @@ class Plan:
     locustfile: Path | None
     token: Token | None
     needs_confirmation: bool
+    from_there: bool
 
 
 def aim(opened: Opened, wishes: Wishes) -> Aim:
     """Work out target and load without sending anything. Raises `usage` for a bad URL."""
     target = checked(wishes.target or opened.platform.router.url)
     local = opened.environment.platform is PlatformName.LOCAL and is_this_machine(target)
+    there = bool(opened.environment.driver_image) and not wishes.here
+    profile = derive(
+        opened.spec.load,
+        opened.spec.slo,
+        wishes.durations,
+        wishes.extras,
+        seed=wishes.seed,
+        loops=wishes.loops,
+        cores=MOST_WORKERS if there else None,
+    )
     return Aim(
         target=target,
         environment=opened.environment.name,
-        profile=derive(
-            opened.spec.load,
-            opened.spec.slo,
-            wishes.durations,
-            wishes.extras,
-            seed=wishes.seed,
-            loops=wishes.loops,
-        ),
+        profile=replace(profile, workers=wishes.workers) if wishes.workers else profile,
         needs_confirmation=not local,
+        from_there=there,
     )
 
 
@@ -119,10 +133,13 @@ def plan(opened: Opened, wishes: Wishes) -> Plan:
         locustfile=_locustfile(opened, wishes),
         token=token,
         needs_confirmation=aimed.needs_confirmation,
+        from_there=aimed.from_there,
     )
 
 
-def run(opened: Opened, planned: Plan, on_event: OnEvent) -> LoadTestResult:
+def run(
+    opened: Opened, planned: Plan, on_event: OnEvent, on_line: OnLine = unheard
+) -> LoadTestResult:
     """Run the planned test and write its reports; raises what `run_load_test` raises."""
     layout = Layout(opened.project, opened.environment.name)
     folder = layout.make(results_root(opened)) / new_id()
@@ -139,6 +156,7 @@ def run(opened: Opened, planned: Plan, on_event: OnEvent) -> LoadTestResult:
             scenario=planned.scenario,
             locustfile=planned.locustfile,
             project=opened.project,
+            place=_place(opened, planned, on_line),
         )
     except BackendctlError as error:
         if error.code == "interrupted":
@@ -150,6 +168,11 @@ def run(opened: Opened, planned: Plan, on_event: OnEvent) -> LoadTestResult:
             opened.platform.meter.leave_out(began, time.time())
     write_reports(result)
     return result
+
+
+def _place(opened: Opened, planned: Plan, on_line: OnLine) -> Place:
+    away = opened.platform.away
+    return InEnvironment(away, on_line) if planned.from_there and away is not None else Here()
 
 
 def _is_own(opened: Opened, target: str) -> bool:
