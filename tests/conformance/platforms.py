@@ -74,7 +74,7 @@ def _kubernetes(project: Path) -> Iterator[Platform]:
         url=os.environ["BACKENDCTL_TEST_GATEWAY_URL"],
     )
     spec = _spec(_IN_POD, environment)
-    with prepared(spec, environment):
+    with prepared(project, spec, environment):
         platform = open_platform(project, spec, environment.name)
         platform.foundation.ensure(lambda _line: None)
         yield platform

@@ -229,11 +229,13 @@ def _connect(context: str) -> tuple[Any, Any]:
     configuration = Configuration()
     path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     files = [each for each in path.split(os.pathsep) if Path(each).is_file()]
+    if not files and not _POD_TOKEN.exists():
+        raise errors.no_credentials(f"there is no kubeconfig: {path} does not exist")
     said = _Said()
     root = logging.getLogger()
     root.addHandler(said)  # the package logs why a plugin failed, and goes on without an account
     try:
-        if files or not _POD_TOKEN.exists():
+        if files:
             load_kube_config(  # type: ignore[no-untyped-call]
                 path, context or None, configuration, persist_config=False
             )
