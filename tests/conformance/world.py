@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ class World:
         """Nothing of this scenario goes on running."""
         if self.platform.router.read() is not None:
             self.platform.router.apply(Routes({}))
+        with ThreadPoolExecutor() as pool:  # each takes its time to end
+            list(pool.map(self.platform.runtime.stop, self.started))
         for number in self.started:
-            self.platform.runtime.stop(number)
             self.platform.router.disconnect(number)
