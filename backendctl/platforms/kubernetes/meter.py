@@ -1,6 +1,7 @@
 """What each release did: the proxies' counters, read from themselves or from Prometheus."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import FailedRequest, Sample, Span
@@ -8,7 +9,8 @@ from backendctl.platforms.envoy_times import edges
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.gateway import Gateway
 from backendctl.platforms.kubernetes.naming import Naming
-from backendctl.platforms.kubernetes.prometheus import PrometheusReader
+from backendctl.platforms.kubernetes.prometheus import Prometheus, PrometheusReader
+from backendctl.platforms.kubernetes.prometheus_history import PrometheusHistory
 from backendctl.platforms.kubernetes.readings import GatewayReader, Reader, Reading
 from backendctl.platforms.kubernetes.replicas import UnansweredError
 from backendctl.platforms.kubernetes.totals import Totals, arm_sample
@@ -28,12 +30,20 @@ def gateway_meter(
     the proxies show Envoy's own bins, and only if the gateway is configured so elsewhere.
     """
     recorded = TrafficHistory(cluster, naming)
-    reader: Reader = (
-        PrometheusReader(prometheus, cluster, naming, gateway)
-        if prometheus
-        else GatewayReader(cluster, naming, gateway, edges_ms=edges(edges_ms))
-    )
-    return GatewayMeter(reader, naming, recorded)
+    if not prometheus:
+        reader = GatewayReader(cluster, naming, gateway, edges_ms=edges(edges_ms))
+        return GatewayMeter(reader, naming, recorded, recorded)
+    server = Prometheus(prometheus)
+    past = PrometheusHistory(server, cluster, naming, gateway, recorded)
+    return GatewayMeter(PrometheusReader(server, cluster, naming, gateway), naming, recorded, past)
+
+
+class Past(Protocol):
+    """Where the last day's traffic can be read."""
+
+    def since(self, moment: float) -> Sequence[Span]:
+        """As Meter.history has it."""
+        ...
 
 
 class GatewayMeter:
@@ -44,8 +54,11 @@ class GatewayMeter:
     Gateway API asks a gateway to write.
     """
 
-    def __init__(self, reader: Reader, naming: Naming, recorded: TrafficHistory) -> None:
+    def __init__(
+        self, reader: Reader, naming: Naming, recorded: TrafficHistory, past: Past
+    ) -> None:
         self._reader = reader
+        self._past = past
         self._naming = naming
         self._totals = Totals()
         self.recorded = recorded
@@ -77,7 +90,7 @@ class GatewayMeter:
 
     def history(self, since: float) -> Sequence[Span]:
         """As the base says."""
-        return self.recorded.since(since)
+        return self._past.since(since)
 
     def leave_out(self, start: float, end: float) -> None:
         """As the base says."""

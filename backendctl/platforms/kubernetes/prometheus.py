@@ -10,7 +10,7 @@ from typing import Any
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.platforms.kubernetes.cluster import Cluster as Api
-from backendctl.platforms.kubernetes.gateway import Gateway
+from backendctl.platforms.kubernetes.gateway import Found, Gateway
 from backendctl.platforms.kubernetes.gateway_stats import (
     CONTROLLERS,
     SERIES,
@@ -27,10 +27,43 @@ TIMEOUT = 5.0
 STALE = 35.0
 """Seconds after a proxy's last scrape at which its numbers are no longer those of now: two scrapes
 at the usual interval of 15 s, and a little. A gateway must be scraped at least that often."""
-_AGED = "envoy_cluster_membership_healthy"
+RANGE_TIMEOUT = 30.0
+AGED = ("envoy_cluster_membership_healthy",)
 """A series that each proxy has of each cluster, whether or not there were requests."""
 _PROXY_LABELS = ("pod", "kubernetes_pod_name", "instance")
 """What scrape configurations call a proxy, the most telling first."""
+
+
+class Prometheus:
+    """One server's HTTP API."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def now(self, promql: str) -> Sequence[Mapping[str, Any]]:
+        """The series of an instant query. Raises UnansweredError."""
+        return self._ask("query", {"query": promql}, TIMEOUT)
+
+    def past(
+        self, promql: str, start: float, end: float, step: float
+    ) -> Sequence[Mapping[str, Any]]:
+        """The series of a range query. Raises UnansweredError."""
+        times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        return self._ask("query_range", {"query": promql, **times}, RANGE_TIMEOUT)
+
+    def _ask(
+        self, path: str, form: Mapping[str, str], timeout: float
+    ) -> Sequence[Mapping[str, Any]]:
+        import httpx
+
+        try:
+            answer = httpx.post(f"{self._url}/api/v1/{path}", data=dict(form), timeout=timeout)
+            body = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise UnansweredError(
+                f"Prometheus at {self._url} cannot be asked: {type(error).__name__}"
+            ) from error
+        return vector_of(body, self._url)
 
 
 class PrometheusReader:
@@ -38,13 +71,13 @@ class PrometheusReader:
 
     def __init__(
         self,
-        url: str,
+        server: Prometheus,
         cluster: Api,
         naming: Naming,
         gateway: Gateway,
         clock: Clock | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._server = server
         self._cluster = cluster
         self._naming = naming
         self._gateway = gateway
@@ -57,36 +90,22 @@ class PrometheusReader:
         if route is None:
             return Reading(now, {}, {}, frozenset())
         found = self._gateway.look()
-        if found.controller is None:
-            raise UnansweredError(
-                f"what gateways of {found.controller_name or 'this class'} call a release is not "
-                f"known; known are: {', '.join(each.name for each in CONTROLLERS.values())}"
-            )
-        names = names_of(found.controller, self._naming, route)
-        vector = self._ask(query(names))
-        scraped = scrapes(self._ask(f"timestamp({query(names, (_AGED,))})"))
-        replicas = by_proxy(vector)
+        names = known_names(found, self._naming, route)
+        replicas = by_proxy(self._server.now(query(names)))
+        scraped = scrapes(self._server.now(f"timestamp({query(names, AGED)})"))
         refuse_stale(scraped, replicas, now, len(self._gateway.replicas(found)))
-        return Reading(
-            min(scraped.values(), default=now),
-            replicas,
-            names,
-            served_by(self._naming, route).connected,
+        connected = served_by(self._naming, route).connected
+        return Reading(min(scraped.values(), default=now), replicas, names, connected)
+
+
+def known_names(found: Found, naming: Naming, route: Mapping[str, Any]) -> Mapping[str, int]:
+    """What the gateway calls the releases. Raises UnansweredError where that is not known."""
+    if found.controller is None:
+        raise UnansweredError(
+            f"what gateways of {found.controller_name or 'this class'} call a release is not "
+            f"known; known are: {', '.join(each.name for each in CONTROLLERS.values())}"
         )
-
-    def _ask(self, promql: str) -> Sequence[Mapping[str, Any]]:
-        import httpx
-
-        try:
-            answer = httpx.post(
-                f"{self._url}/api/v1/query", data={"query": promql}, timeout=TIMEOUT
-            )
-            body = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise UnansweredError(
-                f"Prometheus at {self._url} cannot be asked: {type(error).__name__}"
-            ) from error
-        return vector_of(body, self._url)
+    return names_of(found.controller, naming, route)
 
 
 def query(names: Mapping[str, int], series: Sequence[str] = SERIES) -> str:

@@ -3,7 +3,8 @@
 Each proxy counts from its own beginning. What is added is the difference of two readings of the
 same series of the same proxy. Where a counter fell, where a proxy went with what it had counted
 since the last reading, or came with what nobody saw it count, the truth is not known: the release's
-total begins anew, which whoever compares two samples sees as a fall.
+total begins anew, which whoever compares two samples sees as a fall, or, where there was nothing to
+fall from, as a release that is missing from one of them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -106,19 +107,19 @@ class Totals:
         edges = next((counts.edges for _, counts in now.values() if counts.edges), ())
         now = {key: (name, counts.at(edges)) for key, (name, counts) in now.items()}
         same = frozenset(replicas) == self._proxies
-        self._totals = {
-            number: self._total(number, now, same) for number in sorted({n for _, n in now})
-        }
+        found = {number: self._total(number, now, same) for number in sorted({n for _, n in now})}
+        self._totals = {number: total for number, total in found.items() if total is not None}
         self._former, self._proxies = now, frozenset(replicas)
         return dict(self._totals)
 
-    def _total(self, number: int, now: Mapping[_Key, _Series], same: bool) -> Counts:
-        """`same`: whether these are the proxies of the reading before."""
+    def _total(self, number: int, now: Mapping[_Key, _Series], same: bool) -> Counts | None:
+        """None when it begins anew and had nothing to fall from. `same`: whether these are the
+        proxies of the reading before."""
         mine = {key: value for key, value in now.items() if key[1] == number}
         total = self._totals.get(number)
         if total is None:
             return _sum(counts for _, counts in mine.values())
-        anew = NOTHING.at(total.edges)
+        anew = NOTHING.at(total.edges) if total.requests else None
         if not same or any(key[1] == number and key not in mine for key in self._former):
             return anew
         added = []

@@ -69,7 +69,7 @@ class TrafficHistory:
             if segment.edges == edges and (segment.hour + 1) * HOUR > moment
             for line in segment.lines
         )
-        return outside((each for each in found if each), moment, self._left_out())
+        return outside((each for each in found if each), moment, self.left_out())
 
     def leave_out(self, start: float, end: float) -> None:
         """Spans that overlap with that time are not given back any more."""
@@ -125,7 +125,8 @@ class TrafficHistory:
             if segment is not None:
                 yield segment
 
-    def _left_out(self) -> Sequence[Times]:
+    def left_out(self) -> Sequence[Times]:
+        """The times that `leave_out` was told."""
         return _times(self._get(_LEFT_OUT))
 
     def _get(self, name: str) -> Mapping[str, Any] | None:

@@ -22,7 +22,8 @@ def stand() -> Stand:
 
 def meter(stand: Stand) -> GatewayMeter:
     reader = GatewayReader(stand.cluster, NAMING, stand.gateway, stand.replicas, clock=stand.clock)
-    return GatewayMeter(reader, NAMING, TrafficHistory(stand.cluster, NAMING))
+    recorded = TrafficHistory(stand.cluster, NAMING)
+    return GatewayMeter(reader, NAMING, recorded, recorded)
 
 
 def test_an_arm_is_the_sum_of_what_all_proxies_counted(stand: Stand) -> None:
