@@ -316,6 +316,18 @@ def no_gateway_or_two(spec: Spec) -> Iterator[Contradiction]:
             )
 
 
+def sticky_in_a_cluster(spec: Spec) -> Iterator[Contradiction]:
+    """What the Gateway API calls session persistence keeps a user with a pod, not with a release,
+    and no implementation moves them on."""
+    for name, environment in spec.environments.items():
+        if spec.rollout.sticky != "none" and environment.platform is not PlatformName.LOCAL:
+            yield Contradiction(
+                ("rollout.sticky", f"environments.{name}.platform"),
+                f"no Gateway keeps a user with one release, as {name!r} would need",
+                'sticky = "none"',
+            )
+
+
 def cluster_secrets_of_nothing(spec: Spec) -> Iterator[Contradiction]:
     for name in spec.environments:
         for key, part, engine in (
@@ -400,6 +412,7 @@ RULES: tuple[Rule, ...] = (
     audience_without_issuer,
     cluster_settings_without_cluster,
     no_gateway_or_two,
+    sticky_in_a_cluster,
     cluster_secrets_of_nothing,
     steps_not_rising,
     steps_of_a_switch,

@@ -524,6 +524,15 @@ class Interleavings(RuleBasedStateMachine):
             epochs = [record["epoch"] for record in store.records(rollout)]
             assert epochs == sorted(epochs)
 
+    @rule()
+    def who_was_given_the_environment_last_can_write(self) -> None:
+        """Without this a store that refuses everybody would keep all the rest."""
+        who = 0
+        self.grants[who] = grant = self.stores[who].acquire("machine0", "deploy", 15, True)
+        self.given.append(grant.epoch)
+        self.fenced_below = grant.epoch
+        self._append(self.stores[who], grant)
+
     @invariant()
     def no_epoch_is_given_twice(self) -> None:
         assert len(self.given) == len(set(self.given))

@@ -13,6 +13,7 @@ name = "shop"
 start = "uvicorn app:app"
 """
 LOAD = "[load]\npeak_rps = 50\n"
+AWS = "\naccount = '123456789012'\nregion = 'eu-central-1'"
 DATABASE = "[data]\nengine = 'postgresql'\n"
 
 
@@ -131,10 +132,12 @@ CASES = [
     ),
     (
         "region_outside_residency",
-        LOAD + "[service.health]\n[environments.prod]\nplatform = 'aws'\nregion = 'us-east-1'\n",
+        LOAD + "[service.health]\n[environments.prod]\nplatform = 'aws'\nregion = 'us-east-1'\n"
+        "account = '123456789012'\n",
         (10, 4),
         'data must stay in "eu"',
-        LOAD + "[environments.prod]\nplatform = 'aws'\nregion = 'eu-west-1'\n",
+        LOAD + "[environments.prod]\nplatform = 'aws'\nregion = 'eu-west-1'\n"
+        "account = '123456789012'\n",
     ),
     (
         "gdpr_outside_the_union",
@@ -204,11 +207,11 @@ CASES = [
         LOAD + "[environments.stage]\nnamespace = 'x'",
         (7,),
         "`namespace` has no effect on local",
-        LOAD + "[environments.stage]\nplatform = 'aws'\nnamespace = 'x'",
+        LOAD + "[environments.stage]\nplatform = 'aws'\nnamespace = 'x'" + AWS,
     ),
     (
         "cluster_settings_without_cluster",
-        LOAD + "[environments.stage]\nplatform = 'aws'\nport = 8080",
+        LOAD + "[environments.stage]\nplatform = 'aws'\nport = 8080" + AWS,
         (8, 7),
         "`port` has no effect on aws",
         LOAD + "[environments.stage]\nport = 8080",
@@ -229,11 +232,81 @@ CASES = [
         LOAD + "[environments.stage]\nplatform = 'kubernetes'\ngateway_class = 'contour'",
     ),
     (
+        "sticky_in_a_cluster",
+        LOAD + "[rollout]\nsticky = 'cookie'\n[environments.stage]\nplatform = 'kubernetes'\n"
+        "gateway = 'edge/shared'",
+        (7, 9),
+        "no Gateway keeps a user with one release",
+        LOAD + "[rollout]\nsticky = 'cookie'\n[environments.stage]\nport = 8080",
+    ),
+    (
         "cluster_secrets_of_nothing",
-        LOAD + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'",
+        LOAD + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'" + AWS,
         (8,),
         "that the service does not have",
-        LOAD + DATABASE + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'",
+        LOAD + DATABASE + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'" + AWS,
+    ),
+    (
+        "aws_without_account",
+        LOAD + "[environments.prod]\nplatform = 'aws'\nregion = 'eu-central-1'",
+        (7,),
+        "nothing says in which account",
+        LOAD + "[environments.prod]\nplatform = 'aws'" + AWS,
+    ),
+    (
+        "aws_without_place",
+        LOAD + "[environments.prod]\nplatform = 'aws'\naccount = '123456789012'",
+        (7,),
+        "nothing says where",
+        LOAD + "[environments.prod]\nplatform = 'aws'" + AWS,
+    ),
+    (
+        "aws_settings_elsewhere",
+        LOAD + "[environments.prod]\nsize = 'small'",
+        (7,),
+        "`size` has no effect on local",
+        LOAD + "[environments.prod]\nplatform = 'aws'\nsize = 'small'" + AWS,
+    ),
+    (
+        "host_without_certificate",
+        LOAD + "[environments.prod]\nhost = 'shop.example.com'\nplatform = 'aws'" + AWS,
+        (7,),
+        "neither a certificate for that name nor a zone",
+        LOAD
+        + "[environments.prod]\nhost = 'shop.example.com'\nzone = 'Z0'\nplatform = 'aws'"
+        + AWS,
+    ),
+    (
+        "host_without_certificate",
+        LOAD + "[environments.prod]\nzone = 'Z0'\nplatform = 'aws'" + AWS,
+        (7,),
+        "`zone` is about a host name that is not stated",
+        LOAD
+        + "[environments.prod]\nzone = 'Z0'\nhost = 'shop.example.com'\nplatform = 'aws'"
+        + AWS,
+    ),
+    (
+        "adopted_without_its_surroundings",
+        LOAD + "[environments.prod]\ncluster = 'big'\ngateway = 'a/b'\nplatform = 'aws'" + AWS,
+        (7,),
+        "and with it its VPC",
+        LOAD + "[environments.prod]\ncluster = 'big'\nvpc = 'vpc-0'\ngateway = 'a/b'\n"
+        "platform = 'aws'" + AWS,
+    ),
+    (
+        "adopted_without_its_surroundings",
+        LOAD + "[environments.prod]\ncluster = 'big'\nvpc = 'vpc-0'\nplatform = 'aws'" + AWS,
+        (7,),
+        "which Gateway there leads users",
+        LOAD + "[environments.prod]\ncluster = 'big'\nvpc = 'vpc-0'\ngateway_class = 'b'\n"
+        "platform = 'aws'" + AWS,
+    ),
+    (
+        "adopted_without_its_surroundings",
+        LOAD + "[environments.prod]\ndatabase = 'old'\nplatform = 'aws'" + AWS,
+        (7,),
+        "the service has none",
+        LOAD + DATABASE + "[environments.prod]\ndatabase = 'old'\nplatform = 'aws'" + AWS,
     ),
 ]
 BEFORE = {
