@@ -19,7 +19,7 @@ from backendctl.rollout.lease import LEASE
 from backendctl.rollout.records import check, fold
 from backendctl.rollout.states import HoldKind, Phase, State
 from backendctl.workflows.rollouts import explain_rollout, history, post_command
-from backendctl.workflows.watchdog import NAME
+from backendctl.workflows.watching import NAME
 from tests.faults.rollout_driver import deploy, environment
 from tests.open_loop import OpenLoop
 from tests.waiting import eventually

@@ -8,7 +8,7 @@ from backendctl.platforms.kubernetes.away import ClusterAway
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.foundation import KubernetesFoundation
 from backendctl.platforms.kubernetes.gateway import Gateway
-from backendctl.platforms.kubernetes.meter import gateway_meter
+from backendctl.platforms.kubernetes.meter import GatewayMeter, gateway_meter
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.pods import Surroundings
 from backendctl.platforms.kubernetes.router import KubernetesRouter
@@ -34,13 +34,7 @@ def open_kubernetes(project: Path, spec: Spec, environment: Environment) -> Plat
         image_builder(project, spec, environment),
         context=environment.context,
     )
-    counted = gateway_meter(
-        cluster,
-        naming,
-        gateway,
-        prometheus=environment.prometheus,
-        edges_ms=slo_edges_ms(spec),
-    )
+    counted = _counted(cluster, gateway, spec, environment)
     owned = spec.data.engine == "postgresql"
     return Platform(
         name=environment.name,
@@ -52,4 +46,24 @@ def open_kubernetes(project: Path, spec: Spec, environment: Environment) -> Plat
         secrets=KubernetesSecrets(cluster, naming),
         schema=KubernetesSchema(cluster, surroundings, store) if owned else None,
         away=ClusterAway(cluster, naming, environment.driver_image),
+    )
+
+
+def recording_meter(spec: Spec, environment: Environment) -> GatewayMeter:
+    """What the environment's watchdog samples and writes down; touches nothing yet."""
+    naming = Naming.of(spec, environment)
+    cluster = Cluster(naming.namespace, environment.context)
+    gateway = Gateway(cluster, naming.gateway_of(environment), environment.url)
+    return _counted(cluster, gateway, spec, environment)
+
+
+def _counted(
+    cluster: Cluster, gateway: Gateway, spec: Spec, environment: Environment
+) -> GatewayMeter:
+    return gateway_meter(
+        cluster,
+        Naming.of(spec, environment),
+        gateway,
+        prometheus=environment.prometheus,
+        edges_ms=slo_edges_ms(spec),
     )

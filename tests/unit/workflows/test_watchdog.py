@@ -15,16 +15,15 @@ from backendctl.rollout.history import serving
 from backendctl.rollout.lease import LEASE
 from backendctl.rollout.states import Result
 from backendctl.workflows.rollouts import explain_rollout, history, recover
-from backendctl.workflows.watchdog import (
+from backendctl.workflows.watchdog import Task, restore_recorded
+from backendctl.workflows.watching import (
     LONGEST_WAIT,
     NAME,
     SPAN,
     Recorder,
-    Task,
     log_line,
     pause_after,
     restore,
-    restore_recorded,
     watch,
 )
 from tests.fakes.platform import Fake, Killed, fake_platform
