@@ -53,7 +53,7 @@ def _program(inputs: Inputs, manifests: Manifests) -> None:
     for manifest in sorted(objects, key=lambda each: each["kind"] != "Namespace"):
         namespace = manifest["metadata"].get("namespace", "")
         after = [namespaces[namespace]] if namespace in namespaces else []
-        made = _resource(manifest, provider, after, home)
+        made = _resource(manifest, provider, after, home, inputs.releasing)
         if manifest["kind"] == "Namespace":
             namespaces[manifest["metadata"]["name"]] = made
             pulumi.export("namespace", manifest["metadata"]["name"])
@@ -83,6 +83,7 @@ def _resource(
     provider: "pulumi.ProviderResource",
     after: "Sequence[pulumi.Resource]",
     home: str,
+    releasing: bool,
 ) -> "pulumi.Resource":
     import pulumi
 
@@ -94,7 +95,7 @@ def _resource(
             provider=provider,
             version=KUBERNETES_PLUGIN,
             depends_on=list(after),
-            protect=manifest["kind"] in HOLDS_DATA,
+            protect=manifest["kind"] in HOLDS_DATA and not releasing,
             custom_timeouts=pulumi.CustomTimeouts(create=PATIENCE, update=PATIENCE),
         ),
     )

@@ -247,6 +247,23 @@ def unlock(
     return Answer(data=done.data(), text="\n".join(done.lines()))
 
 
+@command(examples=("backendctl infra cost --env prod", "backendctl infra cost -e prod -o json"))
+def cost(session: Session) -> Answer:
+    """Estimate what an environment on AWS costs a month, each line explained.
+
+    From a dated table of list prices, without asking anybody: no tax, discount or free tier, and
+    what depends on use is named, not guessed.
+    """
+    from backendctl.workflows.infra.cost import cost as workflow
+
+    opened = _open(session, changes=False)
+    found = workflow(opened)
+    return Answer(
+        data={"environment": opened.environment.name, **found.data()},
+        text="\n".join(found.text_lines()),
+    )
+
+
 def _pairs(given: list[str]) -> dict[str, str]:
     found = {}
     for each in given:
@@ -257,4 +274,4 @@ def _pairs(given: list[str]) -> dict[str, str]:
     return found
 
 
-register(app, preview, up, drift, destroy, outputs, unlock)
+register(app, preview, up, drift, destroy, outputs, unlock, cost)

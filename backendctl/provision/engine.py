@@ -15,7 +15,6 @@ from backendctl.provision.events import STACK_TYPE, Record, Step
 from backendctl.provision.failures import Context, failed
 from backendctl.provision.locks import StackLock, cut_off, pending, told_locks
 from backendctl.provision.plan import base_digest
-from backendctl.provision.protection import release_all
 from backendctl.provision.scrub import Scrubber
 from backendctl.provision.tool import Tool, require_plugins
 from backendctl.provision.upstream import (
@@ -103,7 +102,7 @@ class StackEngine:
     # --- operations ---
 
     def preview(self, upstream: Upstream) -> Preview:
-        """What `up` would do. Raises BackendctlError."""
+        """What `up` would do, to what is really there now. Raises BackendctlError."""
         require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
         with failed(self._context("previewed")):
             stack = self._open()
@@ -115,11 +114,12 @@ class StackEngine:
                 stack.preview(
                     program=self._program(upstream),
                     plan=str(plan),
+                    refresh=True,
                     on_event=self.record.heard,
                     color="never",
                 )
                 body = json.loads(plan.read_bytes())
-        changes = tuple(self.record.changes.values())
+        changes = tuple(sorted(self.record.changes.values(), key=lambda each: each.urn))
         return Preview(
             stack=self.name,
             changes=changes,
@@ -142,6 +142,7 @@ class StackEngine:
                 stack.up(
                     program=self._program(upstream),
                     plan=str(path),
+                    refresh=True,
                     on_event=self.record.heard,
                     color="never",
                     show_secrets=False,
@@ -157,16 +158,7 @@ class StackEngine:
             stack.preview_refresh(
                 on_event=self.record.heard, color="never", run_program=False, show_secrets=False
             )
-        return tuple(self.record.changes.values())
-
-    def refresh(self) -> Applied:
-        """Take what is really there into the state."""
-        self.record.acts = True
-        require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
-        with failed(self._context("compared")):
-            stack = self._open()
-            stack.refresh(on_event=self.record.heard, color="never", show_secrets=False)
-        return self._applied({})
+        return tuple(self.record.found.values())
 
     def release(self, upstream: Upstream, urns: Sequence[str]) -> Applied:
         """Take the protection off these resources, in the state and where the cloud has one of
@@ -176,7 +168,7 @@ class StackEngine:
         with failed(self._context("released")):
             stack = self._open()
             stack.up(
-                program=self._program(upstream, unprotected=True),
+                program=self._program(upstream, releasing=True),
                 target=list(urns),
                 on_event=self.record.heard,
                 color="never",
@@ -261,7 +253,7 @@ class StackEngine:
     def _open(self) -> "NamedStack":
         return open_stack(self._backend, self.name, self._process, self._variables)
 
-    def _program(self, upstream: Upstream, unprotected: bool = False) -> Callable[[], None]:
+    def _program(self, upstream: Upstream, releasing: bool = False) -> Callable[[], None]:
         for outputs in upstream.values():
             for value in outputs.values():
                 if value.secret:
@@ -269,10 +261,8 @@ class StackEngine:
 
         def program() -> None:
             self._scrub.listen()
-            if unprotected:
-                release_all()
             given = {name: as_outputs(outputs) for name, outputs in upstream.items()}
-            self._definition.program(Inputs(self._spec, self._environment, given))
+            self._definition.program(Inputs(self._spec, self._environment, given, releasing))
 
         return program
 

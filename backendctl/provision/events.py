@@ -62,6 +62,8 @@ class Record:
     """URN -> what was done to it, and the seconds it took; those left as they were too."""
     changes: dict[str, ResourceChange] = field(default_factory=dict)
     """URN -> what becomes of it, in the order in which the engine came to it."""
+    found: dict[str, ResourceChange] = field(default_factory=dict)
+    """URN -> how what is really there differs from the state, where that was looked at."""
     failed: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -72,6 +74,9 @@ class Record:
 
     def __post_init__(self) -> None:
         self.began = self.clock()
+        self._compared: set[str] = set()
+        """URNs that are being compared with what is really there: the step that ends that says
+        what was found, not what is done."""
 
     def heard(self, event: "EngineEvent") -> None:
         """Take one event in."""
@@ -114,6 +119,10 @@ class Record:
         action = action_of(step.op.value)
         if step.type == STACK_TYPE:
             return
+        if action is Action.REFRESH:
+            self._compared.add(step.urn)
+            self.running[step.urn] = (action, self.clock())
+            return
         self._remember(step, action)
         if action is not Action.SAME:
             self.running[step.urn] = (action, self.clock())
@@ -125,6 +134,10 @@ class Record:
             self.outputs = dict((step.new.outputs if step.new else None) or {})
             return
         _was, since = self.running.pop(step.urn, (action, self.clock()))
+        if step.urn in self._compared:
+            self._compared.discard(step.urn)
+            self.found[step.urn] = change_of(step, action)
+            return
         self._remember(step, action)
         before = self.finished.get(step.urn, (action, 0.0))
         seconds = before[1] + self.clock() - since
@@ -139,10 +152,9 @@ class Record:
         self.on_step(Step(step.urn, action, step.op.value, "failed", self.clock() - since))
 
     def _remember(self, step: "StepEventMetadata", action: Action) -> None:
-        """A replacement comes as several steps: the one that says why is kept. A comparison begins
-        as `refresh` and ends as what was found."""
+        """A replacement comes as several steps: the one that says why is kept."""
         former = self.changes.get(step.urn)
-        if former is not None and former.action not in (Action.SAME, Action.REFRESH):
+        if former is not None and former.action is not Action.SAME:
             if action is not former.action:
                 return
             if former.properties and not step.detailed_diff:

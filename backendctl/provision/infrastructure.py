@@ -104,11 +104,6 @@ class Infrastructure:
         prepare(self.backend)
         return self._run("drift", lambda name: self._engine(name).drift(), named=names)
 
-    def refresh(self, names: Sequence[str]) -> Mapping[str, Outcome[Applied]]:
-        """Take what is really there into the states of these stacks."""
-        prepare(self.backend)
-        return self._run("refresh", lambda name: self._engine(name).refresh(), named=names)
-
     def destroy(
         self,
         names: Sequence[str],

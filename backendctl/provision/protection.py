@@ -1,31 +1,8 @@
-"""What holds data: protection in the state and in the cloud, and the last copy before it goes."""
+"""What remains of data that is deleted. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pulumi
-
-CLOUD_PROTECTION = ("deletion_protection", "deletionProtection")
-"""The property by which a database refuses to be deleted, in both of its spellings."""
-
-
-def release_all() -> None:
-    """From now on, every resource that the program running here registers is unprotected."""
-    import pulumi
-
-    def released(
-        given: "pulumi.ResourceTransformationArgs",
-    ) -> "pulumi.ResourceTransformationResult":
-        props = {
-            name: False if name in CLOUD_PROTECTION and value is not None else value
-            for name, value in given.props.items()
-        }
-        options = pulumi.ResourceOptions.merge(given.opts, pulumi.ResourceOptions(protect=False))
-        return pulumi.ResourceTransformationResult(props, options)
-
-    pulumi.runtime.register_stack_transformation(released)
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)

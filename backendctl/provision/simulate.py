@@ -205,12 +205,17 @@ def _monitor(stack: str, records: list[Record], exported: dict[str, Any]) -> "Mo
                     retained=getattr(request, "retainOnDelete", False),
                     adopted=adopted,
                     parent=request.parent,
-                    aliases=tuple(each.urn for each in getattr(request, "aliases", ())),
+                    aliases=tuple(_alias(each) for each in getattr(request, "aliases", ())),
                     secret=secret,
                 )
             )
 
     return Noting(_mocks())
+
+
+def _alias(given: Any) -> str:
+    """The URN that a resource had, or the part of it that changed: its type or its name."""
+    return str(given.urn or given.spec.name or given.spec.type)
 
 
 def _opened(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backendctl.errors import BackendctlError
 from backendctl.provision import tool as tools
 from backendctl.provision.definition import StackDefinition
+from backendctl.provision.registry import definitions
 from backendctl.spec.load import find_project, load_spec
 from backendctl.spec.model import Environment, PlatformName, Spec
 from backendctl.workflows.environment import DEFAULT
@@ -28,7 +29,7 @@ class Opened:
 
     def backend(self) -> "Backend":
         """Where their state is. Raises `missing.extra`, `spec.contradiction`."""
-        _require_pulumi()
+        _require_pulumi(self.environment.platform)
         from backendctl.provision.workspace import backend
 
         return backend(
@@ -66,7 +67,7 @@ def open_stacks(directory: Path, name: str | None, *, changes: bool) -> Opened:
         project,
         spec,
         environment,
-        _definitions(spec, environment),
+        definitions(environment),
     )
 
 
@@ -94,24 +95,16 @@ def _chosen(spec: Spec, name: str | None, changes: bool) -> Environment:
     )
 
 
-def _definitions(spec: Spec, environment: Environment) -> Sequence[StackDefinition]:
-    if environment.platform is PlatformName.AWS:
-        from backendctl.shipped.stacks import registry
-
-        return registry.definitions(spec, environment)
-    from backendctl.shipped.stacks import app
-
-    return (app.definition(environment),)
-
-
-def _require_pulumi() -> None:
+def _require_pulumi(platform: PlatformName) -> None:
     from importlib.util import find_spec
 
-    if find_spec("pulumi") is None:
+    wanted = ["pulumi"] + (["pulumi_aws"] if platform is PlatformName.AWS else [])
+    missing = [each for each in wanted if find_spec(each) is None]
+    if missing:
         raise BackendctlError(
             "missing.extra",
             "what works with stacks is not installed",
-            cause="not found: pulumi",
+            cause=f"not found: {', '.join(missing)}",
             state="nothing was changed",
-            next=("pip install 'backendctl[kubernetes]'", "pip install 'backendctl[aws]'"),
+            next=(f"pip install 'backendctl[{platform.value}]'",),
         )

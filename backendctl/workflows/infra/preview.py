@@ -13,6 +13,7 @@ from backendctl.provision.engine import Applied, Preview
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.plan import Plan
 from backendctl.workflows.identity import person
+from backendctl.workflows.infra.cost import Difference, difference
 from backendctl.workflows.infra.opened import Opened
 from backendctl.workflows.infra.outcomes import problem, results
 from backendctl.workflows.infra.telling import Waiting, listener
@@ -28,6 +29,8 @@ class Previewed:
     environment: str
     stacks: Sequence[Preview]
     plan: Plan
+    cost: Difference | None = None
+    """Of the bill; None where no cloud bills it."""
 
     @property
     def changes(self) -> int:
@@ -41,6 +44,7 @@ class Previewed:
         return {
             "environment": self.environment,
             "changes": self.changes,
+            "cost": None if self.cost is None else self.cost.data(),
             "stacks": [
                 {
                     "name": each.stack,
@@ -57,6 +61,8 @@ class Previewed:
         """A tree for a person."""
         for each in self.stacks:
             yield from _stack_lines(each)
+        if self.cost is not None:
+            yield self.cost.line()
         if self.plan.unknown:
             yield "Known only while it runs, and so not held by the plan:"
             yield from (f"  {path}" for path in self.plan.unknown[:20])
@@ -131,7 +137,8 @@ def preview(opened: Opened, progress: Waiting) -> Previewed:
 def _previewed(opened: Opened, infrastructure: Infrastructure) -> Previewed:
     found = results(infrastructure.preview())
     stacks = [found[each.name] for each in opened.definitions]
-    return Previewed(opened.environment.name, stacks, infrastructure.plan(stacks, person()))
+    plan = infrastructure.plan(stacks, person())
+    return Previewed(opened.environment.name, stacks, plan, difference(opened, stacks))
 
 
 def save_plan(previewed: Previewed, path: Path) -> None:

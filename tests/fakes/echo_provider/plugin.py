@@ -11,11 +11,11 @@ VERSION = "7.51.1"
 SERVER = Path(__file__).with_name("server.py")
 
 
-def install(pulumi_home: Path, version: str = VERSION) -> None:
-    """An executable that serves `aws:*`, and the marker by which the engine knows it is whole."""
-    folder = pulumi_home / "plugins" / f"resource-aws-v{version}"
+def install(pulumi_home: Path, name: str = "aws", version: str = VERSION) -> None:
+    """An executable that serves every type of that package."""
+    folder = pulumi_home / "plugins" / f"resource-{name}-v{version}"
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / "pulumi-resource-aws"
+    program = folder / f"pulumi-resource-{name}"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SERVER}" "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 

@@ -142,8 +142,8 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ReadResponse(id="")
         return provider_pb2.ReadResponse(
             id=request.id,
-            properties=_struct(found["outputs"]),
-            inputs=_struct(found["inputs"]),
+            properties=_struct(_as_known(found["outputs"], MessageToDict(request.properties))),
+            inputs=_struct(_as_known(found["inputs"], MessageToDict(request.inputs))),
         )
 
     def Update(self, request: Any, context: Any) -> Any:
@@ -224,6 +224,15 @@ def _plain(value: Any) -> Any:
             return _plain(value["value"])
         return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _as_known(now: Any, known: Any) -> Any:
+    """What is there now; where it is what the engine knows to be secret, marked as it marks it."""
+    if _plain(known) == now:
+        return known
+    if isinstance(now, dict) and isinstance(known, dict):
+        return {key: _as_known(value, known.get(key)) for key, value in now.items()}
+    return now
 
 
 def _struct(value: dict[str, Any]) -> struct_pb2.Struct:
