@@ -161,7 +161,12 @@ def test_an_image_that_was_built_and_pushed_runs(space: Namespace, tmp_path: Pat
     assert space.kubectl("logs", "pushed").strip() == "made"
 
 
-def _route(weights: dict[str, int]) -> dict[str, object]:
+def _host(space: Namespace) -> str:
+    """Each run has its own: routes of one name on one gateway would be each other's rivals."""
+    return f"{space.name}.example.test"
+
+
+def _route(space: Namespace, weights: dict[str, int]) -> dict[str, object]:
     namespace, _, gateway = os.environ["BACKENDCTL_TEST_GATEWAY"].partition("/")
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
@@ -169,7 +174,7 @@ def _route(weights: dict[str, int]) -> dict[str, object]:
         "metadata": {"name": "route"},
         "spec": {
             "parentRefs": [{"namespace": namespace, "name": gateway}],
-            "hostnames": ["colours.test"],
+            "hostnames": [_host(space)],
             "rules": [
                 {
                     "backendRefs": [
@@ -182,16 +187,16 @@ def _route(weights: dict[str, int]) -> dict[str, object]:
     }
 
 
-def _answers(address: str, times: int) -> Counter[str]:
+def _answers(space: Namespace, address: str, times: int) -> Counter[str]:
     """What the gateway answers; empty while it does not know the route."""
-    with httpx.Client(headers={"Host": "colours.test"}, timeout=10) as client:
+    with httpx.Client(headers={"Host": _host(space)}, timeout=10) as client:
         found = [client.get(address) for _ in range(times)]
     return Counter(answer.text for answer in found if answer.status_code == 200)
 
 
-def _serves(address: str, colours: set[str]) -> bool:
+def _serves(space: Namespace, address: str, colours: set[str]) -> bool:
     """Whether twenty answers in a row are of exactly these colours."""
-    found = _answers(address, 20)
+    found = _answers(space, address, 20)
     return found.total() == 20 and set(found) == colours
 
 
@@ -204,26 +209,26 @@ def _gateway_replicas(space: Namespace) -> list[str]:
 
 
 def test_weights_reach_every_replica_of_the_gateway(servers: Namespace) -> None:
-    servers.apply(_route({"red": 75, "blue": 25}))
+    servers.apply(_route(servers, {"red": 75, "blue": 25}))
     replicas = _gateway_replicas(servers)
     assert len(replicas) == 2
     for address in (
         os.environ["BACKENDCTL_TEST_GATEWAY_URL"],
         *(f"http://{r}:8080" for r in replicas),
     ):
-        assert eventually(partial(_serves, address, {"red", "blue"}), 30)
-        found = _answers(address, 400)
+        assert eventually(partial(_serves, servers, address, {"red", "blue"}), 30)
+        found = _answers(servers, address, 400)
         assert found.total() == 400
         assert 50 <= found["blue"] <= 150  # 100 expected; more than 5 sigma either way
-    servers.apply(_route({"red": 0, "blue": 100}))
+    servers.apply(_route(servers, {"red": 0, "blue": 100}))
     for replica in replicas:
-        assert eventually(partial(_serves, f"http://{replica}:8080", {"blue"}), 30)
+        assert eventually(partial(_serves, servers, f"http://{replica}:8080", {"blue"}), 30)
 
 
 def test_prometheus_counts_what_the_gateway_served(servers: Namespace) -> None:
-    servers.apply(_route({"red": 1, "blue": 0}))
+    servers.apply(_route(servers, {"red": 1, "blue": 0}))
     address = os.environ["BACKENDCTL_TEST_GATEWAY_URL"]
-    assert eventually(lambda: _answers(address, 10) == {"red": 10}, 30)
+    assert eventually(lambda: _answers(servers, address, 10) == {"red": 10}, 30)
     query = (
         'sum(envoy_cluster_upstream_rq_time_bucket{le="1000", '
         f'envoy_cluster_name=~"{servers.name}_red_.*"}})'

@@ -51,7 +51,7 @@ def _routes() -> list[str]:
     return sorted(str(network) for network in node.taken_networks())
 
 
-def test_a_second_cluster_runs_and_leaves_nothing_when_it_is_taken_down(layout: Layout) -> None:
+def test_a_second_cluster_runs_mends_itself_and_leaves_nothing(layout: Layout) -> None:
     routes = _routes()
     cluster = lifecycle.up(layout.state, gateway=False)
     assert json.loads(cluster.kubectl("get", "nodes", "--output=json"))["items"]
@@ -60,6 +60,9 @@ def test_a_second_cluster_runs_and_leaves_nothing_when_it_is_taken_down(layout: 
     for part in ("kubelet", f" {layout.name}@", "control group"):
         assert part in left
     assert layout.kubeconfig.stat().st_mode & 0o777 == 0o600
+
+    _kill_api_server(cluster)
+    assert eventually(lambda: _answers(cluster), 60)
 
     lifecycle.down(layout.state)
     assert node.leftovers(layout) == []
@@ -92,17 +95,15 @@ def test_what_a_killed_start_left_is_taken_down(
     assert not layout.state.exists()
 
 
-def test_a_program_that_dies_is_started_again(layout: Layout) -> None:
-    cluster = lifecycle.up(layout.state, gateway=False)
-    ours = [
+def _kill_api_server(cluster: lifecycle.Cluster) -> None:
+    program = str(cluster.binaries / "kube-apiserver")
+    [server] = [
         process
         for process in psutil.process_iter(["cmdline"])
-        if str(cluster.binaries / "kube-apiserver") in (process.info["cmdline"] or [""])[0]
+        if (process.info["cmdline"] or [""])[0] == program
     ]
-    assert len(ours) == 1
-    ours[0].kill()
-    assert eventually(lambda: not ours[0].is_running(), 10)
-    assert eventually(lambda: _answers(cluster), 60)
+    server.kill()
+    assert eventually(lambda: not server.is_running(), 10)
 
 
 def _answers(cluster: lifecycle.Cluster) -> bool:
