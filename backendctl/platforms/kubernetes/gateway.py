@@ -153,13 +153,18 @@ class Gateway:
     def _services(self, found: Found) -> list[tuple[str, str]]:
         """Namespace and name of what may stand before its proxies, the surest first."""
         at, controller = self.reference, found.controller
-        owners = {STANDARD_OWNER: None, **({controller.owner: None} if controller else {})}
-        homes = {at.namespace: None, **({controller.home: None} if controller else {})}
+        asked = [(at.namespace, {STANDARD_OWNER: at.name})]
+        if controller is not None and controller.owner != STANDARD_OWNER:
+            labels = {controller.owner: at.name}
+            asked.append((at.namespace, labels))
+            if controller.owner_namespace:
+                asked.append(
+                    (controller.home, {**labels, controller.owner_namespace: at.namespace})
+                )
         named = [
             (namespace, each["metadata"]["name"])
-            for namespace in filter(None, homes)
-            for owner in owners
-            for each in self._cluster.list("Service", {owner: at.name}, namespace)
+            for namespace, labels in asked
+            for each in self._cluster.list("Service", labels, namespace)
         ]
         if controller is not None and controller.fleet:
             named.append((controller.home, controller.fleet))

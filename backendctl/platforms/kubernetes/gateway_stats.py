@@ -177,6 +177,8 @@ class Controller:
     """The label on the Service before a Gateway's proxies that holds the Gateway's name."""
     home: str = ""
     """The namespace of its proxies, where that is not the Gateway's own."""
+    owner_namespace: str = ""
+    """The label on that Service that holds the Gateway's namespace, where its own is another."""
     fleet: str = ""
     """The Service in it before the proxies that serve all Gateways, where they do."""
     details: str = ""
@@ -187,7 +189,13 @@ class Controller:
 STANDARD_OWNER = "gateway.networking.k8s.io/gateway-name"
 CONTROLLERS = {
     "projectcontour.io/gateway-controller": Controller(
-        "Contour", 8002, by_service, STANDARD_OWNER, "projectcontour", "envoy", "/stats"
+        "Contour",
+        8002,
+        by_service,
+        STANDARD_OWNER,
+        "projectcontour",
+        fleet="envoy",
+        details="/stats",
     ),
     "gateway.envoyproxy.io/gatewayclass-controller": Controller(
         "Envoy Gateway",
@@ -195,6 +203,7 @@ CONTROLLERS = {
         by_place,
         "gateway.envoyproxy.io/owning-gateway-name",
         "envoy-gateway-system",
+        "gateway.envoyproxy.io/owning-gateway-namespace",
     ),
 }
 """By what the GatewayClass says in `spec.controllerName`."""
