@@ -244,7 +244,7 @@ def _nodes(
         ami_type="BOTTLEROCKET_x86_64",
         capacity_type="ON_DEMAND",
         instance_types=[inputs.instance_type],
-        launch_template={"id": template.id, "version": template.latest_version},
+        launch_template={"id": template.id, "version": _written(template.latest_version)},
         scaling_config={
             "min_size": inputs.nodes,
             "desired_size": inputs.nodes,
@@ -259,6 +259,10 @@ def _nodes(
             pulumi.ResourceOptions(ignore_changes=["scalingConfig.desiredSize"]),
         ),
     )
+
+
+def _written(version: pulumi.Output[int]) -> pulumi.Output[str]:
+    return version.apply(lambda number: str(int(number)))
 
 
 def _template(scope: Scope, inputs: ClusterInputs, network: NetworkOutputs, made: Any) -> Any:

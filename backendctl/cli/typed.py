@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-GROUPS = ("infra", "rollout", "loadtest", "secrets")
+GROUPS = ("check", "infra", "rollout", "loadtest", "secrets")
 WITHOUT_ENVIRONMENT = ("new", "init", "advise", "demo", "schema")
 """Commands that an environment's name says nothing to."""
 

@@ -28,7 +28,7 @@ peak_rps = 50   # measured in May
 
 # where
 [environments.prod]
-platform = "aws"
+platform = "local"
 # last words
 """
 
@@ -103,7 +103,7 @@ def test_an_unset_key_takes_its_line_and_an_emptied_table_its_header() -> None:
         [],
     )
     gone, came = changed(TEXT, without_value(TEXT, ("environments", "prod", "platform")))
-    assert gone == ["[environments.prod]", 'platform = "aws"']
+    assert gone == ["[environments.prod]", 'platform = "local"']
     assert came == []
     assert without_value(TEXT, ("slo", "p95")) == TEXT
 

@@ -1,0 +1,92 @@
+"""The network stack: who lies where and where its routes lead."""
+
+import ipaddress
+
+import pytest
+
+from backendctl.provision.aws import AWS_STACKS
+from backendctl.provision.simulate import simulate
+from backendctl.shipped.stacks.record import Record
+from tests.aws_environments import bare, one, registered
+
+pytestmark = pytest.mark.xdist_group("stacks")
+
+SMALL = 'size = "small"'
+
+
+def kinds(records: tuple[Record, ...], name: str) -> list[Record]:
+    return [each for each in records if each.type.endswith(f":{name}")]
+
+
+def subnets(records: tuple[Record, ...], layer: str) -> list[Record]:
+    return [e for e in kinds(records, "Subnet") if e.properties["tags"]["layer"] == layer]
+
+
+def test_a_standard_network_has_three_layers_over_three_zones() -> None:
+    records = registered("prod")
+    for layer in ("public", "private", "data"):
+        zones = {each.properties["availabilityZone"] for each in subnets(records, layer)}
+        assert zones == {"zone-a", "zone-b", "zone-c"}
+
+
+def test_no_two_subnets_overlap_and_all_lie_in_the_network() -> None:
+    records = registered("prod")
+    whole = ipaddress.ip_network(one(records, "network/vpc").properties["cidrBlock"])
+    cut = [ipaddress.ip_network(e.properties["cidrBlock"]) for e in kinds(records, "Subnet")]
+    assert all(each.subnet_of(whole) for each in cut)
+    assert not any(a.overlaps(b) for i, a in enumerate(cut) for b in cut[:i])
+
+
+def test_the_data_layer_has_no_way_out() -> None:
+    records = registered("prod")
+    table = "RouteTable/data"
+    assert not [e for e in kinds(records, "Route") if e.properties["routeTableId"] == table]
+    joined = {
+        e.properties["subnetId"]
+        for e in kinds(records, "RouteTableAssociation")
+        if e.properties["routeTableId"] == table
+    }
+    assert joined == {f"Subnet/{each.name}" for each in subnets(records, "data")}
+
+
+@pytest.mark.parametrize(
+    ("environment", "extra", "gateways"),
+    [("prod", "", 3), ("staging", "", 1), ("dev", "", 1), ("prod", SMALL, 1)],
+)
+def test_prod_has_a_nat_gateway_in_each_zone_and_the_rest_one(
+    environment: str, extra: str, gateways: int
+) -> None:
+    records = registered(environment, extra)
+    assert len(kinds(records, "NatGateway")) == gateways
+    ways = [e for e in kinds(records, "Route") if "natGatewayId" in e.properties]
+    assert len(ways) == len(subnets(records, "private"))
+    assert len({e.properties["natGatewayId"] for e in ways}) == gateways
+
+
+@pytest.mark.parametrize(("extra", "there"), [("", True), (SMALL, False)])
+def test_interface_endpoints_are_what_a_small_environment_does_without(
+    extra: str, there: bool
+) -> None:
+    endpoints = kinds(registered("prod", extra), "VpcEndpoint")
+    by_type = {e.properties["vpcEndpointType"] for e in endpoints}
+    assert by_type == ({"Gateway", "Interface"} if there else {"Gateway"})
+
+
+def test_an_adopted_network_is_only_read_and_nothing_in_it_is_made_but_our_group() -> None:
+    spec = bare(extra='vpc = "vpc-0abc"')
+    found = simulate(spec, spec.environments["prod"], AWS_STACKS[:1])
+    vpc = one(found, "network/vpc")
+    assert vpc.adopted
+    assert vpc.properties == {"id": "vpc-0abc"}
+    made = {each.type.rpartition(":")[2] for each in found if not each.adopted}
+    assert made == {"aws", "SecurityGroup", "SecurityGroupEgressRule"}
+
+
+def test_an_adopted_cluster_brings_the_group_that_may_reach_the_database() -> None:
+    extra = 'vpc = "vpc-0abc"\ncluster = "platform"\ngateway = "edge/shared"'
+    records = registered("prod", extra)
+    allowed = one(records, "data/database-in").properties["referencedSecurityGroupId"]
+    assert allowed == "sg-cluster"
+    made = {each.type for each in records if each.stack == "cluster" and not each.adopted}
+    assert made == {"pulumi:providers:aws"}
+    assert not [e for e in records if e.type.startswith("kubernetes:")]
