@@ -6,7 +6,7 @@ from typing import Any
 
 from backendctl.platforms import variables
 from backendctl.platforms.base import Release
-from backendctl.platforms.kubernetes.naming import SECRET_KEY, Naming, bound_secrets, bound_secrets
+from backendctl.platforms.kubernetes.naming import SECRET_KEY, Naming, bound_secrets
 from backendctl.platforms.kubernetes.resources import Size
 from backendctl.spec.model import Environment, Spec
 
