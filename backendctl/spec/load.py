@@ -46,6 +46,7 @@ def _missing(start: Path) -> BackendctlError:
             "backendctl init          # wrap the service that is in this folder",
             "backendctl new NAME      # begin a new service",
             "backendctl status --directory FOLDER",
+            "BACKENDCTL_NAMESPACE=NAMESPACE backendctl status  # of an environment in a cluster",
         ),
     )
 

@@ -1,11 +1,12 @@
 """From a folder and an environment's name to everything a command works with."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Platform
-from backendctl.platforms.open import open_platform
+from backendctl.platforms.open import NAMESPACE_VARIABLE, find_recorded, open_platform
 from backendctl.spec.load import find_project, load_spec
 from backendctl.spec.model import Environment, Spec
 
@@ -62,8 +63,16 @@ def choose(directory: Path, name: str | None, *, changes: bool) -> Chosen:
 def open_environment(directory: Path, name: str | None, *, changes: bool) -> Opened:
     """`choose`, and open its platform; touches nothing.
 
-    Raises as `choose`, `missing.extra`, `platform.unsupported`.
+    In a folder without a backend.toml, what the last `up` wrote down in the cluster stands in for
+    it, if NAMESPACE_VARIABLE says where: for somebody on call who has only the kubeconfig. Raises
+    as `choose`, `missing.extra`, and then what `find_recorded` raises.
     """
-    chosen = choose(directory, name, changes=changes)
+    try:
+        chosen = choose(directory, name, changes=changes)
+    except BackendctlError as error:
+        namespace = os.environ.get(NAMESPACE_VARIABLE, "")
+        if error.code != "spec.missing" or not namespace:
+            raise
+        chosen = Chosen(directory, *find_recorded(namespace, name))
     platform = open_platform(chosen.project, chosen.spec, chosen.environment.name)
     return Opened(chosen.project, chosen.spec, chosen.environment, platform)
