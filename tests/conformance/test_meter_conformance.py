@@ -66,15 +66,15 @@ def counted(world: World, number: int, wanted: Callable[[ArmSample], bool]) -> A
 def test_requests_and_errors_of_both_arms_are_exact_across_changes_of_weight(pair: Pair) -> None:
     before = pair.arms()
     mix = (("GET", "/new?status=500"), ("POST", "/keep"), ("GET", "/new?status=404"))
-    with pair.world.users(90, *mix) as load:
+    with pair.world.users(45, *mix) as load:
         for two in (20, 50, 100):
-            load.run(0.7)
+            load.run(1)
             pair.share(two)
-        load.run(0.7)
+        load.run(1)
     users = Counter(int(outcome.release) for outcome in load.outcomes)
     failed = Counter(int(outcome.release) for outcome in load.failed)
     refused = Counter(int(each.release) for each in load.outcomes if each.status == 404)
-    assert users[pair.one] > 20 < users[pair.two]
+    assert min(users[pair.one], users[pair.two]) > 20
     for number in (pair.one, pair.two):
         arm = pair.since(before, number)
         assert (arm.requests, arm.errors, arm.masked) == (users[number], failed[number], 0)
@@ -112,7 +112,7 @@ def pair_of_two(pair: Pair) -> dict[int, int]:
 
 def test_streams_in_flight_do_not_look_like_failures(pair: Pair) -> None:
     before = pair.arms()
-    with pair.world.users(30, ("GET", "/new?stream=10")) as load:
+    with pair.world.users(15, ("GET", "/new?stream=10")) as load:
         load.run(0.5)
         seen = [pair.since(before, number) for number in (pair.one, pair.two) for _ in range(5)]
     assert load.failed == []
@@ -127,7 +127,7 @@ def test_clients_that_hang_up_do_not_look_like_failures(pair: Pair) -> None:
     threading.Event().wait(0.3)
     for connection in connections:
         connection.close()
-    with pair.world.users(40, ("GET", "/new")) as load:
+    with pair.world.users(20, ("GET", "/new")) as load:
         load.run(1.2)
     assert load.failed == []
     for number in (pair.one, pair.two):

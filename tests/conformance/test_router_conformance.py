@@ -68,7 +68,7 @@ def pair(standing: Pair) -> Pair:
 @pytest.mark.parametrize("weight", [10, 50, 90])
 def test_requests_are_shared_by_weight(pair: Pair, weight: int) -> None:
     pair.share(weight)
-    with pair.world.users(200, *QUICK) as load:
+    with pair.world.users(100, *QUICK) as load:
         load.run(2)
     assert load.failed == []
     seen = Counter(int(outcome.release) for outcome in load.outcomes)
@@ -84,8 +84,8 @@ def test_a_connected_release_gets_nothing_until_it_has_weight(pair: Pair) -> Non
 
 
 def test_after_apply_returns_no_request_reaches_the_former_release(pair: Pair) -> None:
-    with pair.world.users(60, *QUICK) as load:
-        for two in (100, 0) * 4:
+    with pair.world.users(20, *QUICK) as load:
+        for two in (100, 0) * 3:
             pair.share(two)
             assert pair.seen(6) == {pair.two if two else pair.one: 6}
     assert load.failed == []
@@ -167,7 +167,7 @@ def test_drain_waits_for_a_request_in_flight_and_gives_up_at_its_deadline(pair: 
 
 
 def test_slow_and_streamed_answers_end_on_the_release_that_began_them(pair: Pair) -> None:
-    with pair.world.users(20, ("GET", "/new?sleep=1"), ("GET", "/new?stream=20")) as load:
+    with pair.world.users(12, ("GET", "/new?sleep=1"), ("GET", "/new?stream=20")) as load:
         load.run(0.5)
         pair.share(100)
         load.run(0.5)
@@ -215,7 +215,7 @@ def test_users_see_no_failure_across_a_canary_a_rollback_and_an_abort(world: Wor
     one = world.up(replicas=2, grace=20).number
     router.apply(Routes({one: 100}))
     served: Counter[int] = Counter()
-    with world.users(80) as load:
+    with world.users(40) as load:
         two = _canary(world, one, (10, 50, 100))
         before = meter.sample().arms
         since = len(load.outcomes)
