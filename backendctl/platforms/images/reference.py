@@ -30,18 +30,6 @@ class Repository:
         return f"{self.host}/{self.path}@{digest}"
 
 
-def parsed(reference: str) -> tuple[Repository, str]:
-    """Repository, and tag or digest, of a whole reference; `latest` if it has neither."""
-    name, _, digest = reference.partition("@")
-    head, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        head, tag = name, ""
-    host, _, path = head.partition("/")
-    if not path or not _is_host(host):
-        host, path = DOCKER_HUB, head if "/" in head else f"library/{head}"
-    return Repository(host, path), digest or tag or "latest"
-
-
 def is_loopback(reference: str) -> bool:
     """Whether the registry of a reference (or a registry's host) is on this machine."""
     host = reference.partition("/")[0].partition("@")[0]
