@@ -25,6 +25,7 @@ from backendctl.loadtest.scenario import TOKEN_VARIABLE
 from backendctl.platforms.base import (
     ERRAND_FOLDER,
     ERRAND_SECRETS,
+    LOAD_PODS,
     Away,
     Errand,
     OnLine,
@@ -32,24 +33,27 @@ from backendctl.platforms.base import (
 )
 
 NAME = "load"
-MOST_WORKERS = 100
-"""Of one test."""
+MOST_WORKERS = LOAD_PODS - 1
+"""Of one test; the other pod is the conductor."""
 LOCUSTFILE = "locustfile.py"
 _SLACK = START_DEADLINE + 300.0
 """Seconds beyond the stages themselves after which everything is ended."""
 _LAST_WORDS = 30.0
 """Seconds that a conductor has, once it is told to stop, to say what was counted."""
-_CONDUCTOR_CORES, _CONDUCTOR_MEMORY = 0.5, 384 * 2**20
-_WORKER_CORES, _WORKER_MEMORY = 1.0, 384 * 2**20
+_CONDUCTOR_CORES, _CONDUCTOR_MEMORY = 0.2, 384 * 2**20
+_WORKER_MEMORY = 384 * 2**20
+WORKER_CORES = 1.0
 """A worker is sized by what it sends from one whole core."""
 
 
 class InEnvironment:
     """place.Place: pods of the environment's cluster."""
 
-    def __init__(self, away: Away, on_line: OnLine) -> None:
+    def __init__(self, away: Away, on_line: OnLine, cores: float = WORKER_CORES) -> None:
+        """`cores`: that each worker is promised."""
         self._away = away
         self._on_line = on_line
+        self._cores = cores
 
     def carry_out(self, offer: Offer, measurement: Measurement, on_event: OnEvent) -> Profile:
         """See place.Place. Also raises what `Away.start` raises."""
@@ -57,7 +61,8 @@ class InEnvironment:
         try:
             conductor = self._away.start(_conductor(offer), self._on_line)
             begun.append(conductor)
-            begun.append(self._away.start(_workers(offer, conductor.address()), self._on_line))
+            workers = _workers(offer, conductor.address(), self._cores)
+            begun.append(self._away.start(workers, self._on_line))
             found = _listen(conductor, on_event)
         finally:
             for each in begun:
@@ -148,7 +153,7 @@ def _conductor(offer: Offer) -> Errand:
     )
 
 
-def _workers(offer: Offer, address: str) -> Errand:
+def _workers(offer: Offer, address: str, cores: float) -> Errand:
     token = {TOKEN_FILE: offer.token().encode()} if offer.token is not None else {}
     variables = {TOKEN_VARIABLE: f"{ERRAND_SECRETS}/{TOKEN_FILE}"} if token else {}
     agent = ("backendctl.loadtest.agent", "worker", ERRAND_FOLDER)
@@ -160,7 +165,7 @@ def _workers(offer: Offer, address: str) -> Errand:
         secrets=token,
         variables=variables,
         copies=offer.profile.workers,
-        cores=_WORKER_CORES,
+        cores=cores,
         memory=_WORKER_MEMORY,
     )
 

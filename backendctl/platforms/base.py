@@ -724,6 +724,11 @@ INDEX_VARIABLE = "BACKENDCTL_INDEX"
 """Tells a copy of an errand which one it is: 0, 1, 2 ..."""
 
 
+LOAD_PODS = 24
+"""Copies that a load test may have at the same time, one core each: an environment has room for
+them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A module of backendctl that is to run where the environment is, apart from this machine."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from backendctl.platforms.base import WATCHDOG
+from backendctl.platforms.base import LOAD_PODS, WATCHDOG
 from backendctl.platforms.kubernetes import access
 from backendctl.platforms.kubernetes.kinds import GATEWAY_API
 from backendctl.platforms.kubernetes.naming import (
@@ -33,8 +33,6 @@ whose proxies run elsewhere than the Gateway stands."""
 
 LOAD_PORT = 5557
 """Where the workers of a load test reach their conductor."""
-LOAD_PODS = 24
-"""Room for the pods of a load test, one core each."""
 _ARMS = 2
 _JOBS = 2
 """A migration and a command of somebody's at the same time."""
