@@ -111,7 +111,7 @@ def _many(value: Any) -> list[Any]:
 
 SECRET_NAME = re.compile(
     r"(password|passphrase|secretstring|authtoken|privatekey|secretkey|apikey|accesskey|"
-    r"credentials)(wo)?$",
+    r"credentials?)s?(wo)?$",
     re.IGNORECASE,
 )
 SECRET_VALUE = re.compile(
@@ -130,7 +130,7 @@ def no_plain_secrets(judged: Judged) -> Iterator[Breach]:
         for path, value in _texts(each.properties, ""):
             if path.partition(".")[0] in each.secret or RESOLVED in value:
                 continue
-            name = re.sub(r"[^A-Za-z]", "", path.rpartition(".")[2])
+            name = re.sub(r"\[\d+\]|[^A-Za-z]", "", path.rpartition(".")[2])
             if (SECRET_NAME.search(name) and value) or SECRET_VALUE.search(value):
                 yield Breach(
                     each.title,
