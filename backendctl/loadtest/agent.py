@@ -21,6 +21,7 @@ import json
 import logging
 import os
 import resource
+import signal
 import socket
 import sys
 import time
@@ -58,6 +59,8 @@ def main() -> None:
     _raise_file_limit()
     come_first()
     gevent.spawn(_end_with_starter, os.getppid())
+    # The first process of a pod hears no signal that it has not asked for.
+    gevent.signal_handler(signal.SIGTERM, os._exit, 128 + signal.SIGTERM)
     plan = GeneratorPlan.read(options.folder)
     environment = _environment(plan)
     if options.role == "master":

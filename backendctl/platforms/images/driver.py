@@ -48,6 +48,7 @@ def build_driver(
                 "org.opencontainers.image.title": NAME,
                 "org.opencontainers.image.version": __version__,
             },
+            stepwise=False,
         )
         return produce(recipe, given(os.environ, ()), wishes, keep, on_line)
 

@@ -40,6 +40,8 @@ class Recipe:
     labels: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
     machine: str = ""
+    stepwise: bool = True
+    """See ImageBuild."""
 
     @property
     def name(self) -> str:
@@ -143,6 +145,7 @@ def _build(
             labels=recipe.labels,
             target=recipe.target,
             machine=recipe.machine,
+            stepwise=recipe.stepwise,
             fresh=wishes.fresh,
         )
         ended = run(tool.build(wanted), on_line, given.hide)

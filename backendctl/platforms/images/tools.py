@@ -53,6 +53,9 @@ class ImageBuild:
     """The Dockerfile's stage; "" for the last."""
     machine: str = ""
     """`os/architecture`; "" for that of whoever builds."""
+    stepwise: bool = True
+    """Each step's outcome is kept for the next build; if not, only that of each stage, which is
+    much quicker where a layer is a whole copy (Buildah's plain storage)."""
     fresh: bool = False
     """Nothing is taken from an earlier build, and base images are looked for anew."""
 
@@ -195,7 +198,8 @@ def _common(wanted: ImageBuild) -> list[str]:
 
 def _buildah_options(wanted: ImageBuild) -> list[str]:
     """Those of `buildah build`, which `podman build` is."""
-    return ["--layers", "--timestamp", str(wanted.epoch), "--format", "oci", *_common(wanted)]
+    layers = f"--layers={str(wanted.stepwise).lower()}"
+    return [layers, "--timestamp", str(wanted.epoch), "--format", "oci", *_common(wanted)]
 
 
 def _transport(name: str) -> tuple[str, ...]:
