@@ -264,6 +264,56 @@ def cost(session: Session) -> Answer:
     )
 
 
+@command(
+    examples=(
+        "backendctl infra adopt deployment web --env prod",
+        "backendctl infra adopt service legacy/web --env prod",
+    )
+)
+def adopt(
+    session: Session,
+    kind: Annotated[
+        str,
+        typer.Argument(help="deployment, statefulset, service, configmap, ingress; on AWS: vpc..."),
+    ],
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help="Its name, or NAMESPACE/NAME; on AWS its id.")
+    ],
+) -> Answer:
+    """Take something that exists into the picture, without changing, replacing or stopping it.
+
+    `infra drift` compares it from then on. No command of ours changes it, and `infra destroy` only
+    forgets it.
+    """
+    from backendctl.workflows.infra.adopt import adopt as workflow
+
+    opened = _open(session, changes=True)
+    where = opened.environment.name
+
+    def approve(found: str) -> None:
+        session.confirm(f"Take {kind} {found} into the picture of {where}?")
+
+    done = workflow(opened, session, kind, identifier, approve)
+    return Answer(data=done.data(), text="\n".join(done.lines()))
+
+
+@command(examples=("backendctl infra install --env prod",))
+def install(session: Session) -> Answer:
+    """Install the pulumi program and the plugins that an environment needs, where missing.
+
+    At pinned versions, each archive checked against the checksum that its release publishes.
+    """
+    from backendctl.workflows.infra.installing import install_tools
+
+    done = install_tools(_open(session, changes=False), session)
+    plugins = "".join(f", plugin {n} {v}" for n, v in done.plugins.items())
+    verb = "installed" if done.fresh or done.plugins else "nothing was missing:"
+    return Answer(
+        data=done.data(),
+        text=f"{verb} pulumi {done.program.version} at {done.program.program}{plugins}",
+    )
+
+
 def _pairs(given: list[str]) -> dict[str, str]:
     found = {}
     for each in given:
@@ -274,4 +324,4 @@ def _pairs(given: list[str]) -> dict[str, str]:
     return found
 
 
-register(app, preview, up, drift, destroy, outputs, unlock, cost)
+register(app, preview, up, drift, destroy, outputs, unlock, cost, adopt, install)

@@ -41,7 +41,15 @@ PROTECTED = Cause(
     ("backendctl infra destroy --help",),
 )
 
+PROGRAM = Cause(
+    "program",
+    r"python inline source runtime error",
+    "the stack's own program failed",
+    ("backendctl check infra",),
+)
+
 CAUSES: tuple[Cause, ...] = (
+    PROGRAM,
     DEVIATION,
     PROTECTED,
     Cause(
@@ -53,17 +61,17 @@ CAUSES: tuple[Cause, ...] = (
         ("aws sts get-caller-identity", "kubectl auth whoami"),
     ),
     Cause(
-        "permission",
-        r"AccessDenied|UnauthorizedOperation|not authorized to perform|is forbidden|Forbidden",
-        "the account in use may not do this",
-        ("backendctl infra up",),
-    ),
-    Cause(
         "quota",
         r"LimitExceeded|QuotaExceeded|ServiceQuota|exceeded quota|TooMany\w+Exceeded|"
         r"InsufficientInstanceCapacity",
         "a limit of the account or the namespace is reached",
         ("aws service-quotas list-service-quotas --service-code ec2",),
+    ),
+    Cause(
+        "permission",
+        r"AccessDenied|UnauthorizedOperation|not authorized to perform|is forbidden|Forbidden",
+        "the account in use may not do this",
+        ("backendctl infra up",),
     ),
     Cause(
         "exists",

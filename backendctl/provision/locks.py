@@ -35,7 +35,7 @@ class StackLock:
 
     def in_words(self) -> str:
         known = {True: "which is alive", False: "which is gone", None: "on another machine"}
-        return f"{self.owner} (process {self.pid}, {known[self.alive]}) since {self.since}"
+        return f"{self.owner} (process {self.pid}), {known[self.alive]}, since {self.since}"
 
 
 def read_locks(state_folder: Path, project: str, stack: str) -> tuple[StackLock, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backendctl.errors import BackendctlError
+from backendctl.provision.adopted import ADOPTED
 from backendctl.provision.engine import Applied
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.protection import last_copy
@@ -103,10 +104,11 @@ def destroy(
     Raises `infra.protected` before anything is done when something is protected and neither
     `keep_data` nor `delete_data` says what becomes of it, or a database would leave no snapshot.
     """
-    infrastructure = opened.infrastructure(listener(progress, acts=True))
+    infrastructure = opened.infrastructure(listener(progress, acts=True), adopted=True)
     with progress.step("Looking at what would be lost"):
-        states = results(infrastructure.states())
+        states = dict(results(infrastructure.states()))
     refuse_unfinished(states)
+    adopted = states.pop(ADOPTED)
     found = [each for name, state in states.items() for each in held(name, state)]
     losses = Losses(opened.environment.name, found)
     if losses.protected and not (keep_data or delete_data):
@@ -114,8 +116,6 @@ def destroy(
     if delete_data and losses.without_copy:
         raise _without_copy(losses)
     approve(losses)
-    if not found and not any(state.get("resources") for state in states.values()):
-        return Destroyed(losses, (), ())
     if delete_data and losses.protected:
         _release(infrastructure, losses, states, progress)
     names = [name for name, state in states.items() if state.get("resources")]
@@ -125,7 +125,11 @@ def destroy(
     if trouble is not None:
         raise trouble
     done = results(outcomes)
-    return Destroyed(losses, list(done.values()), losses.protected if keep_data else ())
+    kept = list(losses.protected) if keep_data else []
+    if adopted.get("resources"):
+        kept += held(ADOPTED, adopted)
+        results(infrastructure.on_each("forget", [ADOPTED], lambda engine: engine.forget()))
+    return Destroyed(losses, list(done.values()), kept)
 
 
 def _release(

@@ -52,7 +52,7 @@ class Drift:
 
 def drift(opened: Opened, progress: Waiting) -> Drift:
     """Compare every stack's state with what is really there."""
-    infrastructure = opened.infrastructure(listener(progress, acts=False))
+    infrastructure = opened.infrastructure(listener(progress, acts=False), adopted=True)
     with progress.step("Comparing with what is really there"):
         names = existing(infrastructure)
         found = results(infrastructure.drift(names))

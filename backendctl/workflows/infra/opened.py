@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backendctl.errors import BackendctlError
 from backendctl.provision import tool as tools
+from backendctl.provision.adopted import adopted_stack
 from backendctl.provision.definition import StackDefinition
 from backendctl.provision.registry import definitions
 from backendctl.spec.load import find_project, load_spec
@@ -40,15 +41,20 @@ class Opened:
             self.environment.secrets_provider,
         )
 
-    def infrastructure(self, listener: "Listener | None" = None) -> "Infrastructure":
-        """Ready to be worked with. Raises `missing.tool`, `missing.extra`."""
+    def infrastructure(
+        self, listener: "Listener | None" = None, *, adopted: bool = False
+    ) -> "Infrastructure":
+        """Ready to be worked with; `adopted` for what only looks, and sees what was adopted too.
+
+        Raises `missing.tool`, `missing.extra`.
+        """
         where = self.backend()
         from backendctl.provision.infrastructure import Infrastructure, Listener
 
         return Infrastructure(
             where,
             tools.find(),
-            self.definitions,
+            (*self.definitions, adopted_stack()) if adopted else self.definitions,
             self.spec,
             self.environment,
             listener=listener or Listener(),

@@ -116,7 +116,7 @@ def unlock(
     `existing`: URN -> id, for creations that somebody has looked up. `approve` sees the damage and
     raises if nothing is to be done. Raises `infra.locked` while a lock's process lives here.
     """
-    infrastructure = opened.infrastructure(listener(progress, acts=False))
+    infrastructure = opened.infrastructure(listener(progress, acts=False), adopted=True)
     with progress.step("Looking for locks and operations that were cut off"):
         damage = look(opened, infrastructure)
     if damage.live:

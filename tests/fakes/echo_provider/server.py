@@ -27,6 +27,8 @@ from google.protobuf import empty_pb2, struct_pb2
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from backendctl.provision.simulate import ANSWERS, INVENTED
+
 REPLACING = {"cidrBlock", "availabilityZone", "engine", "identifier", "vpcId"}
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -71,28 +73,9 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
     # --- functions ---
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        answers: dict[str, dict[str, Any]] = {
-            "aws:index/getAvailabilityZones:getAvailabilityZones": {
-                "names": ["eu-central-1a", "eu-central-1b", "eu-central-1c"],
-                "zoneIds": ["euc1-az1", "euc1-az2", "euc1-az3"],
-                "id": "eu-central-1",
-            },
-            "aws:index/getCallerIdentity:getCallerIdentity": {
-                "accountId": "123456789012",
-                "arn": "arn:aws:iam::123456789012:user/echo",
-                "userId": "ECHO",
-                "id": "123456789012",
-            },
-            "aws:index/getRegion:getRegion": {"name": "eu-central-1", "region": "eu-central-1"},
-            "aws:index/getPartition:getPartition": {
-                "partition": "aws",
-                "dnsSuffix": "amazonaws.com",
-            },
-            "aws:iam/getPolicyDocument:getPolicyDocument": {"json": "{}", "id": "0"},
-        }
         given = MessageToDict(request.args)
         return provider_pb2.InvokeResponse(
-            **{"return": _struct({**given, **answers.get(request.tok, {"id": "echo"})})}
+            **{"return": _struct({**given, "id": "echo", **ANSWERS.get(request.tok, {})})}
         )
 
     # --- resources ---
@@ -129,10 +112,12 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
         token = request.urn.split("::")[2].rpartition("$")[2]
         inputs = MessageToDict(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(id="", properties=_struct(_outputs(inputs, "")))
+            return provider_pb2.CreateResponse(
+                id="", properties=_struct(_outputs(token, inputs, ""))
+            )
         self._obey(inputs, context)
         identifier = _invented(token, inputs)
-        outputs = _outputs(inputs, identifier)
+        outputs = _outputs(token, inputs, identifier)
         self._keep(identifier, token, outputs, inputs)
         return provider_pb2.CreateResponse(id=identifier, properties=_struct(outputs))
 
@@ -147,12 +132,13 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Update(self, request: Any, context: Any) -> Any:
+        token = request.urn.split("::")[2].rpartition("$")[2]
         inputs = MessageToDict(request.news)
+        outputs = _outputs(token, inputs, request.id)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=_struct(_outputs(inputs, request.id)))
+            return provider_pb2.UpdateResponse(properties=_struct(outputs))
         self._obey(inputs, context)
-        outputs = _outputs(inputs, request.id)
-        self._keep(request.id, request.urn.split("::")[2].rpartition("$")[2], outputs, inputs)
+        self._keep(request.id, token, outputs, inputs)
         return provider_pb2.UpdateResponse(properties=_struct(outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
@@ -201,12 +187,27 @@ def _invented(token: str, inputs: dict[str, Any]) -> str:
     return stated or f"{kind}-{uuid.uuid4().hex[:8]}"
 
 
-def _outputs(inputs: dict[str, Any], identifier: str) -> dict[str, Any]:
-    """What the cloud would add: an ARN, an endpoint; unknown while there is no identifier."""
-    known = identifier or UNKNOWN
-    arn = f"arn:aws:echo:eu-central-1:123456789012:{identifier}" if identifier else UNKNOWN
-    added = {"arn": arn, "endpoint": f"{identifier}.echo.internal" if identifier else UNKNOWN}
-    return {**added, **inputs, "echoId": known}
+def _outputs(token: str, inputs: dict[str, Any], identifier: str) -> dict[str, Any]:
+    """What the cloud would add: an ARN, addresses; unknown while there is no identifier."""
+    arn = f"arn:aws:echo:eu-central-1:123456789012:{identifier}"
+    added = {"arn": arn, "endpoint": f"{identifier}.echo.internal", **INVENTED.get(token, {})}
+    if not identifier:
+        added = _unknown(added)
+    return _merged(added, inputs)
+
+
+def _unknown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unknown(each) for key, each in value.items()}
+    return [_unknown(each) for each in value] if isinstance(value, list) else UNKNOWN
+
+
+def _merged(added: Any, inputs: Any) -> Any:
+    """The inputs, and below them what was added."""
+    if not isinstance(added, dict) or not isinstance(inputs, dict):
+        return inputs
+    both = {key: _merged(added[key], inputs[key]) for key in added.keys() & inputs.keys()}
+    return {**added, **inputs, **both}
 
 
 def _name(inputs: dict[str, Any]) -> str:
