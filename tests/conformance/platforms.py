@@ -57,21 +57,27 @@ def _local(project: Path) -> Iterator[Platform]:
 
 _IN_POD = ("python3", "app.py", "--port=$PORT")
 _NAMESPACE = f"conformance-{uuid.uuid4().hex[:8]}"
-_HOST = f"{_NAMESPACE}.example.test"
+
+
+def _host(namespace: str) -> str:
+    return f"{namespace}.example.test"
 
 
 @contextmanager
-def _kubernetes(project: Path) -> Iterator[Platform]:
+def _kubernetes(
+    project: Path, namespace: str = _NAMESPACE, prometheus: str = ""
+) -> Iterator[Platform]:
     from tests.conformance.cluster import prepared
 
     environment = Environment(
         name="cluster",
         platform=PlatformName.KUBERNETES,
-        namespace=_NAMESPACE,
+        namespace=namespace,
         registry=os.environ["BACKENDCTL_TEST_REGISTRY"],
         gateway=os.environ["BACKENDCTL_TEST_GATEWAY"],
-        host=_HOST,
+        host=_host(namespace),
         url=os.environ["BACKENDCTL_TEST_GATEWAY_URL"],
+        prometheus=prometheus,
     )
     spec = _spec(_IN_POD, environment)
     with prepared(project, spec, environment):
@@ -85,7 +91,17 @@ def _image() -> dict[str, str]:
     return {"Dockerfile": f"FROM {base}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n"}
 
 
+def counted_by_prometheus(prometheus: str) -> Target:
+    """A cluster whose gateway a Prometheus server scrapes; beside the one in `PLATFORMS`."""
+    namespace = f"{_NAMESPACE}-p"
+
+    def opened(project: Path) -> AbstractContextManager[Platform]:
+        return _kubernetes(project, namespace, prometheus)
+
+    return Target(_IN_POD, opened, _image, _host(namespace))
+
+
 PLATFORMS = {
     "local": Target(_LOCAL, _local),
-    "kubernetes": Target(_IN_POD, _kubernetes, _image, _HOST),
+    "kubernetes": Target(_IN_POD, _kubernetes, _image, _host(_NAMESPACE)),
 }

@@ -54,7 +54,9 @@ class ReadBack:
         self._replicas = replicas
         self._clock = clock
 
-    def await_served(self, route: Mapping[str, Any], found: Found) -> None:
+    def await_served(
+        self, route: Mapping[str, Any], found: Found, deadline: float = CONFIRM_DEADLINE
+    ) -> None:
         """Until the controller has accepted the route at its generation and every proxy serves
         its revision. Raises BackendctlError `platform.gateway`."""
         wanted = served_by(self._naming, route).revision
@@ -65,7 +67,7 @@ class ReadBack:
             if check.served and check.accepted:
                 return
             now = self._clock.monotonic()
-            if check.refusal or now - began >= CONFIRM_DEADLINE:
+            if check.refusal or now - began >= deadline:
                 raise self._not_served(check)
             if now - listed >= _RELIST:
                 found = self._gateway.look()  # says so if no controller is there any more
@@ -137,12 +139,17 @@ class ReadBack:
         cause = check.refusal or check.lagging or "its controller has not accepted it"
         if not check.noticed:
             cause = f"its controller has said nothing of the route; {cause}"
+        what = "refuses the route" if check.refusal else "does not serve the route as it is written"
         return BackendctlError(
             "platform.gateway",
             f"the gateway {self._gateway} "
-            + ("refuses the route" if check.refusal else "does not serve the new routes"),
+            + (
+                "refuses the route"
+                if check.refusal
+                else "does not serve the route as it is written"
+            ),
             cause=cause,
-            state="the former routes were put back",
+            state="the route stands as it was written last",
             next=(f"kubectl -n {self._naming.namespace} describe httproute {self._naming.route}",),
         )
 

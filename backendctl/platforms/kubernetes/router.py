@@ -8,6 +8,7 @@ again: a stale one learns there that it may not write any more.
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from backendctl.platforms.kubernetes.gateway import Found, Gateway
 from backendctl.platforms.kubernetes.gateway_stats import Cluster as Counted
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.read_back import ReadBack
-from backendctl.platforms.kubernetes.readings import GatewayReader, by_release
+from backendctl.platforms.kubernetes.readings import GatewayReader, Reading, by_release
 from backendctl.platforms.kubernetes.replicas import Replicas, UnansweredError
 from backendctl.platforms.kubernetes.routes import Attachment, Served, http_route, served_by
 
@@ -29,6 +30,10 @@ ATTEMPTS = 20
 UNSEEN_DRAIN = 15.0
 """Seconds to wait where it cannot be seen what is in flight: what is left then ends within the
 release's own grace, because its pods stop accepting before they stop."""
+READ_DEADLINE = 5.0
+"""Seconds that a route which was just changed, by somebody else, may take to be served."""
+_LOOKS = 3
+"""So many looks at the proxies' numbers in a row must fail before they count as not to be had."""
 _POLL = 0.05
 _QUIET_POLLS = 5
 """A release is drained when so many looks in a row find no request in flight."""
@@ -102,7 +107,7 @@ class KubernetesRouter:
             if error.code == "platform.gateway":
                 return None
             raise
-        self._back.await_served(route, found)
+        self._back.await_served(route, found, READ_DEADLINE)
         return served.routes
 
     def drain(self, number: int, deadline: float) -> bool:
@@ -189,20 +194,21 @@ class KubernetesRouter:
     ) -> None:
         try:
             self._back.await_served(written, found)
-        except BackendctlError:
-            if former is not None:
-                self._put_back(written, former)
+        except BackendctlError as error:
+            if former is not None and self._put_back(written, former):
+                error.state = "the former routes were put back"
             raise
 
-    def _put_back(self, written: Mapping[str, Any], former: Mapping[str, Any]) -> None:
+    def _put_back(self, written: Mapping[str, Any], former: Mapping[str, Any]) -> bool:
         """The former rules, unless somebody else has changed the route since."""
         old = served_by(self._naming, former)
         now = self._route()
         if now is None or now["metadata"]["generation"] != written["metadata"]["generation"]:
-            return
+            return False
         manifest = http_route(self._naming, self._at, replace(old, revision=_revision()))
         manifest["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"]
         self._cluster.apply(manifest)
+        return True
 
     def _ours(self, route: Mapping[str, Any]) -> bool:
         """Whether it hangs where it should, and nobody has edited what we do not read."""
@@ -265,11 +271,18 @@ class KubernetesRouter:
 
     def _counted(self, number: int, *, preview: bool = False) -> dict[str, list[Counted]]:
         """By proxy, the release's clusters."""
-        reading = self._reader.read(preview=preview)
+        reading = self._reading(preview=preview)
         found = {}
         for name, clusters in reading.replicas.items():
             found[name] = by_release(clusters, reading.releases).get(number, [])
         return found
+
+    def _reading(self, *, preview: bool) -> Reading:
+        for _ in range(_LOOKS - 1):
+            with suppress(UnansweredError):
+                return self._reader.read(preview=preview)
+            self._clock.wait(_POLL)
+        return self._reader.read(preview=preview)
 
     def _trouble(self, message: str, cause: str, state: str, look: str) -> BackendctlError:
         return BackendctlError(
