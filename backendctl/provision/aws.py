@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from backendctl.provision.app import KUBERNETES_PLUGIN
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.spec.derive_aws import Plan, plan_of
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from backendctl.shipped.stacks.network import NetworkOutputs
 
 AWS_PLUGIN = "7.51.1"
-KUBERNETES_PLUGIN = "4.32.0"
 Made = TypeVar("Made")
 Upstream = Mapping[str, Mapping[str, Any]]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from backendctl.provision import app
 from backendctl.provision.aws import AWS_STACKS
 from backendctl.provision.definition import StackDefinition
-from backendctl.shipped.stacks import app
 from backendctl.spec.model import Environment, PlatformName
 
 
