@@ -7,7 +7,7 @@ ADOPTED = "adopted"
 
 def adopted_stack() -> StackDefinition:
     """Its program is never run: what it holds came by import, and stays as it is."""
-    from backendctl.shipped.stacks.app import KUBERNETES_PLUGIN
+    from backendctl.provision.app import KUBERNETES_PLUGIN
 
     return StackDefinition(ADOPTED, _never, plugins={"kubernetes": KUBERNETES_PLUGIN})
 
