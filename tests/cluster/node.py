@@ -112,16 +112,22 @@ def stop(node: Node) -> None:
 
 def leftovers(layout: Layout) -> list[str]:
     """What of this cluster is still on the machine, in words: processes, mounts, links, groups."""
-    found = [
-        f"process {process.pid}: {' '.join(process.info['cmdline'])}"
-        for process in psutil.process_iter(["cmdline"])
-        if process.info["cmdline"] and any(f"{layout.state}/" in w for w in process.info["cmdline"])
-    ]
+    found = [f"process {words}" for words in _processes(layout.name)]
     mounts = Path("/proc/mounts").read_text().splitlines()
     found += [f"mount {line}" for line in mounts if f" {layout.state}/" in line]
     links = run(["ip", "-o", "link", "show"]).splitlines()
     found += [f"link {line}" for line in links if f" {layout.name}@" in line]
     return found + [f"control group {folder}" for folder in _cgroup_roots(layout.name)]
+
+
+def _processes(name: str) -> Iterator[str]:
+    """Command lines of what runs in the cluster's control groups, pods included."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"/{name}" in (folder / "cgroup").read_text():
+                yield (folder / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # ended meanwhile
 
 
 def remove_cgroups(name: str) -> None:
