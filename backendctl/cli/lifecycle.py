@@ -97,7 +97,7 @@ def _show_status(console: "Console", found: "EnvironmentStatus") -> None:
     for title in ("", "state", "", ""):
         table.add_column(title)
     for server in found.servers:
-        state = "running" if server.running else "silent" if server.alive else "stopped"
+        state = _state(server)
         table.add_row(server.name, state, server.address, _detail(server))
     for release in found.releases:
         share = f"{release.weight} % of requests" if release.weight is not None else ""
@@ -107,6 +107,14 @@ def _show_status(console: "Console", found: "EnvironmentStatus") -> None:
         console.print(line, markup=False)
     for line in found.next:
         console.print(f"next: {line}", markup=False)
+
+
+def _state(server: "ServiceStatus") -> str:
+    if server.running:
+        return "running"
+    if not server.needed:
+        return "none"
+    return "silent" if server.alive else "stopped"
 
 
 def _detail(each: "ServiceStatus | ReleaseLine") -> str:

@@ -593,6 +593,8 @@ class ServiceStatus:
     """When the last of them was, in seconds since the epoch."""
     next: tuple[str, ...] = ()
     """What to type where starting it again would not help."""
+    needed: bool = True
+    """Whether anything waits for it; one that was never asked for is only spoken of."""
 
 
 WATCHDOG = "watchdog"

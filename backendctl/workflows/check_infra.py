@@ -66,7 +66,9 @@ def _chosen(spec: Spec, name: str | None) -> Sequence[Environment]:
 
 
 def _require_programs() -> None:
-    missing = [each for each in ("pulumi", "pulumi_aws", "pulumi_kubernetes") if not find_spec(each)]
+    missing = [
+        each for each in ("pulumi", "pulumi_aws", "pulumi_kubernetes") if not find_spec(each)
+    ]
     if missing:
         raise BackendctlError(
             "missing.extra",

@@ -140,7 +140,7 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 
 
 def _running(statuses: Sequence[ServiceStatus]) -> Check:
-    down = [s.name for s in statuses if not s.running and not s.alive]
+    down = [s.name for s in statuses if not s.running and not s.alive and s.needed]
     silent = [s for s in statuses if not s.running and s.alive]
     if not statuses or len(down) == len(statuses):
         return Check("servers", Level.OK, "the environment is not up")

@@ -13,7 +13,8 @@ from backendctl.workflows.environment import Opened
 def must_serve(opened: Opened) -> None:
     """Raises `missing.environment` unless every server runs and a release serves."""
     platform = opened.platform
-    stopped = [each.name for each in platform.foundation.status() if not each.running]
+    servers = platform.foundation.status()
+    stopped = [each.name for each in servers if not each.running and each.needed]
     name = opened.environment.name
     if stopped or serving(platform.store).stable is None:
         why = f"not running: {', '.join(stopped)}" if stopped else "no release serves yet"

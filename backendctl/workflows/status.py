@@ -77,7 +77,7 @@ def look(opened: Opened) -> EnvironmentStatus:
         )
         for number, each in found.releases.items()
     ]
-    stopped = [each.name for each in servers if not each.running and not each.alive]
+    stopped = [s.name for s in servers if not s.running and not s.alive and s.needed]
     silent = [each for each in servers if not each.running and each.alive]
     stable = found.serving.stable
     serving = found.releases.get(stable) if stable is not None else None

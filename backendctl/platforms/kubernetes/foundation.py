@@ -200,9 +200,10 @@ class KubernetesFoundation:
                 WATCHDOG,
                 False,
                 "",
-                "none: driver_image is not stated, and a rollout whose driver dies waits for "
+                "driver_image is not stated, and a rollout whose driver dies waits for "
                 "`backendctl rollout recover`",
                 next=("backendctl build --driver", self._up),
+                needed=False,
             )
         found = self._cluster.get("Deployment", self._naming.watchdog)
         if found is None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from backendctl.rollout.events import BlockObserved, Event
 from backendctl.workflows import loadtest
 from backendctl.workflows.demo import shop
 from backendctl.workflows.demo.recording import ReleaseStory, Step
+from backendctl.workflows.demo.stage import Stage
 from backendctl.workflows.deploy import Changes, deploy, rollback
 from backendctl.workflows.down import down
 from backendctl.workflows.environment import Opened, open_environment
@@ -36,6 +37,8 @@ class Story:
     steps: list[Step] = field(default_factory=list)
     load_test: LoadTestResult | None = None
     good: ReleaseStory = field(default_factory=lambda: ReleaseStory("A good release"))
+    load_tested: bool = True
+    """Whether a load test is part of it."""
     bad: ReleaseStory = field(default_factory=lambda: ReleaseStory("A bad release"))
     forced: ReleaseStory = field(
         default_factory=lambda: ReleaseStory("A good release, taken back half-way by a person")
@@ -64,7 +67,7 @@ class Story:
             if failed and story is not self.bad:
                 found.append(f"{story.title}: {failed} user requests failed")
         test = self.load_test
-        if test is None or test.result is Result.FAIL:
+        if self.load_tested and (test is None or test.result is Result.FAIL):
             found.append(f"load test: {test.result if test else 'not run'}")
         return found
 
@@ -103,41 +106,51 @@ class Story:
         }
 
 
-def tell(folder: Path, progress: Progress, on_event: OnEvent) -> Story:
+def tell(folder: Path, stage: Stage, progress: Progress, on_event: OnEvent) -> Story:
     """Run the whole story in `folder`, which must not exist yet; nothing is left running after it.
 
     Raises what any part raises; the environment is stopped first.
     """
-    story = Story()
+    story = Story(load_tested=stage.load_tested)
     began = time.monotonic()
-    opened: Opened | None = None
-    try:
+    with ExitStack() as ending:
         with _part(story, progress, "Scaffold a service") as said:
             shop.make_shop(folder)
-            opened = open_environment(folder, None, changes=True)
+            stage.settle(folder)
+            opened = open_environment(folder, stage.environment, changes=True)
             said(f"{sum(1 for p in folder.rglob('*') if p.is_file())} files")
+        ending.enter_context(stage.beneath(opened, progress.detail))
+        ending.enter_context(_stopped_in_the_end(story, opened, progress))
         with _part(story, progress, "Start it, with gateway, database and cache") as said:
             said(f"serves at {up(opened, progress, on_event).url}")
-        with _part(story, progress, "Load test at twice the expected peak") as said:
-            planned = loadtest.plan(opened, loadtest.Wishes(durations=QUICK))
-            story.load_test = loadtest.run(opened, planned, lambda _: None)
-            said(_load_in_words(story.load_test))
-        _releases(story, opened, progress, on_event)
-    finally:
-        if opened is not None:
-            with _part(story, progress, "Stop everything") as said:
-                down(opened, progress)
-                said("nothing is left running")
+        if stage.load_tested:
+            with _part(story, progress, "Load test at twice the expected peak") as said:
+                planned = loadtest.plan(opened, loadtest.Wishes(durations=QUICK))
+                story.load_test = loadtest.run(opened, planned, lambda _: None)
+                said(_load_in_words(story.load_test))
+        _releases(story, stage, opened, progress, on_event)
     story.seconds = time.monotonic() - began
     return story
 
 
-def _releases(story: Story, opened: Opened, progress: Progress, on_event: OnEvent) -> None:
+@contextmanager
+def _stopped_in_the_end(story: Story, opened: Opened, progress: Progress) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with _part(story, progress, "Stop everything") as said:
+            down(opened, progress)
+            said("nothing is left running")
+
+
+def _releases(
+    story: Story, stage: Stage, opened: Opened, progress: Progress, on_event: OnEvent
+) -> None:
     folder = opened.project
 
     def release(each: ReleaseStory, change: Callable[[Path], None], watch: OnEvent) -> None:
         change(folder)
-        with _under_users(story, each, opened, progress):
+        with _under_users(story, each, stage, opened, progress):
             each.outcome = deploy(opened, Changes(note=each.title), progress, watch)
         if each.outcome.signalled:
             raise KeyboardInterrupt  # it undid the release; the rest of the story is to end too
@@ -159,18 +172,18 @@ def _releases(story: Story, opened: Opened, progress: Progress, on_event: OnEven
     release(story.good, shop.improve, watching(story.good))
     release(story.forced, shop.touch_up, taking_back)
     if story.good.outcome is not None and story.good.outcome.result == "promoted":
-        with _under_users(story, story.manual, opened, progress):
+        with _under_users(story, story.manual, stage, opened, progress):
             story.manual.outcome = rollback(opened, None, "demo", progress, watching(story.manual))
     release(story.bad, shop.spoil, watching(story.bad))
 
 
 @contextmanager
 def _under_users(
-    story: Story, each: ReleaseStory, opened: Opened, progress: Progress
+    story: Story, each: ReleaseStory, stage: Stage, opened: Opened, progress: Progress
 ) -> Iterator[None]:
     """A part of the story with users on the service, every request of theirs accounted for."""
     with _part(story, progress, each.title) as said:
-        with Traffic(opened.platform.router.url, shop.USERS_RPS, readable(opened)) as traffic:
+        with Traffic(opened.platform.router.url, stage.users_rps, readable(opened)) as traffic:
             time.sleep(shop.SETTLE)
             each.began = time.time()
             each.promised = opened.spec.slo.p99

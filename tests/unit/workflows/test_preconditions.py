@@ -1,5 +1,6 @@
 """What a command says that comes while a rollout has the environment, or nothing is up."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,14 @@ from backendctl.cli.contract import Output, Session
 from backendctl.cli.lifecycle import first_told
 from backendctl.cli.loadtest_telling import limits_of_errors
 from backendctl.errors import BackendctlError
+from backendctl.platforms.base import ServiceStatus
 from backendctl.rollout.events import BlockObserved, Event
 from backendctl.spec.model import Slo
 from backendctl.workflows import loadtest
 from backendctl.workflows.deploy import check_deploy
 from backendctl.workflows.down import down
 from backendctl.workflows.environment import Opened
+from backendctl.workflows.preconditions import must_serve
 from tests.fakes.platform import Fake, Killed, fake_platform
 from tests.fakes.progress import Listener
 from tests.fakes.rollouts import Desk, spec_with
@@ -104,3 +107,15 @@ def test_numbers_of_a_first_release_are_for_programs(
         assert "traffic:" in said.err
     else:
         assert "rollout.block-observed" in said.out
+
+
+def test_a_server_that_was_never_asked_for_keeps_nobody_waiting(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Desk(fake).deploy()
+    absent = ServiceStatus("watchdog", False, "", "not stated", needed=False)
+    monkeypatch.setattr(fake.platform.foundation, "status", lambda: [absent])
+    must_serve(opened(fake))
+    monkeypatch.setattr(fake.platform.foundation, "status", lambda: [replace(absent, needed=True)])
+    with pytest.raises(BackendctlError, match="is not up"):
+        must_serve(opened(fake))

@@ -1,0 +1,1 @@
+"""The build context of the demo's throw-away database and cache."""
