@@ -24,6 +24,11 @@ _POLL = 1.0
 _BOUND = {"database": ("DATABASE_URL",), "cache": ("CACHE_URL",)}
 """What each Secret must hold at least."""
 
+_NO_WATCHDOG = (
+    "there is no watchdog, because no driver_image is stated: a rollout whose driver dies waits for "
+    "`backendctl rollout recover`"
+)
+
 Check = Callable[[], ServiceStatus]
 
 
@@ -66,10 +71,7 @@ class KubernetesFoundation:
         self._await_gateway(on_line)
         recorded.record(self._cluster, self._spec, self._naming)
         if not self._environment.driver_image:
-            on_line(
-                "no driver_image is stated: there is no watchdog, and a rollout whose driver dies "
-                "waits for `backendctl rollout recover`"
-            )
+            on_line(_NO_WATCHDOG)
 
     def stop(self, purge: bool = False, on_line: OnLine = unheard) -> None:
         """Takes away what releases and rollouts made: route, Deployments, Services, jobs; with
@@ -80,7 +82,8 @@ class KubernetesFoundation:
             removal.purge(self._cluster, self._naming, on_line)
 
     def status(self) -> Sequence[ServiceStatus]:
-        return self._look(("cluster", "accounts", "gateway", *self._bound, WATCHDOG))
+        watchdog = (WATCHDOG,) if self._environment.driver_image else ()
+        return self._look(("cluster", "accounts", "gateway", *self._bound, *watchdog))
 
     def logs(self, server: str, lines: int) -> Sequence[str]:
         """Only the watchdog's are ours to read."""
@@ -147,7 +150,8 @@ class KubernetesFoundation:
     def _look_cluster(self) -> ServiceStatus:
         self._refuse_without_namespace()
         where = f"{self._cluster.server}, namespace {self._naming.namespace}"
-        return ServiceStatus("cluster", True, where, alive=True)
+        said = "" if self._environment.driver_image else _NO_WATCHDOG
+        return ServiceStatus("cluster", True, where, said, alive=True)
 
     def _refuse_without_namespace(self) -> None:
         from backendctl.platforms.kubernetes.errors import no_namespace
@@ -195,16 +199,6 @@ class KubernetesFoundation:
         )
 
     def _look_watchdog(self) -> ServiceStatus:
-        if not self._environment.driver_image:
-            return ServiceStatus(
-                WATCHDOG,
-                False,
-                "",
-                "driver_image is not stated, and a rollout whose driver dies waits for "
-                "`backendctl rollout recover`",
-                next=("backendctl build --driver", self._up),
-                needed=False,
-            )
         found = self._cluster.get("Deployment", self._naming.watchdog)
         if found is None:
             return ServiceStatus(WATCHDOG, False, "", "not there", next=(self._up,))

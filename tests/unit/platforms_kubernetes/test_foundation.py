@@ -152,7 +152,9 @@ def test_without_an_image_status_says_that_there_is_no_watchdog(cluster: Cluster
     said: list[str] = []
     found.ensure(said.append)
     assert any("no watchdog" in line for line in said)
-    assert "driver_image" in by_name(found)["watchdog"].detail
+    status = by_name(found)
+    assert "watchdog" not in status  # what is not asked for cannot be down
+    assert "driver_image" in status["cluster"].detail
 
 
 def test_bindings_are_what_pods_are_given(
