@@ -14,7 +14,9 @@ def began_anew(first: ArmSample, last: ArmSample) -> bool:
         *zip(first.latencies.at_most, last.latencies.at_most, strict=False),
         *zip(_above(first.latencies), _above(last.latencies), strict=False),
     ]
-    same_edges = first.latencies.edges_ms == last.latencies.edges_ms
+    # A gateway that has timed nothing yet may not know its edges yet.
+    untimed = not first.latencies.edges_ms and not first.latencies.total
+    same_edges = untimed or first.latencies.edges_ms == last.latencies.edges_ms
     return not same_edges or any(new < old for old, new in pairs)
 
 
@@ -37,7 +39,8 @@ def spans_between(before: Sample, after: Sample) -> list[Span]:
         if began_anew(first, last):
             continue
         old, new = first.latencies, last.latencies
-        at_most = tuple(b - a for a, b in zip(old.at_most, new.at_most, strict=True))
+        counted = old.at_most or (0,) * len(new.at_most)
+        at_most = tuple(b - a for a, b in zip(counted, new.at_most, strict=True))
         errors = last.errors + last.masked - first.errors - first.masked
         found.append(
             Span(

@@ -142,12 +142,7 @@ class ReadBack:
         what = "refuses the route" if check.refusal else "does not serve the route as it is written"
         return BackendctlError(
             "platform.gateway",
-            f"the gateway {self._gateway} "
-            + (
-                "refuses the route"
-                if check.refusal
-                else "does not serve the route as it is written"
-            ),
+            f"the gateway {self._gateway} {what}",
             cause=cause,
             state="the route stands as it was written last",
             next=(f"kubectl -n {self._naming.namespace} describe httproute {self._naming.route}",),

@@ -52,3 +52,13 @@ def test_a_proxy_that_goes_is_no_fall_and_one_that_comes_is_no_jump() -> None:
         {"a": [(10, 5), (20, 6), (30, 7), (40, 9), (50, 11)], "b": b}, {"a": times, "b": times}
     )
     assert [(each.start, each.requests) for each in found] == [(40.0, 3)]
+
+
+def test_the_first_requests_of_a_release_count_though_it_had_no_edges_before() -> None:
+    values = matrix("envoy_cluster_upstream_rq_completed", {"a": [(10, 0), (20, 4)]})
+    values += matrix("envoy_cluster_upstream_rq_time_bucket", {"a": [(20, 3)]}, le="100")
+    values += matrix("envoy_cluster_upstream_rq_time_count", {"a": [(20, 4)]})
+    times: dict[str, Steps] = {"a": [(10, 10), (20, 20)]}
+    first, last = samples(values, matrix("", times), NAMES, Totals())
+    (span,) = spans_between(first, last)
+    assert (span.requests, span.latencies.at_most, span.latencies.total) == (4, (3,), 4)
