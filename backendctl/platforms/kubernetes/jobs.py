@@ -10,6 +10,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from backendctl.clock import Clock
@@ -145,9 +146,13 @@ class Jobs:
         manifest = job(release, self._surroundings, name, argv, deadline, literal=literal)
         self._remove(self._left(release.number, name))
         made = self._cluster.create(manifest)
+        result = None
         try:
             result = self._to_its_end(made, deadline, on_line)
         finally:
+            if result is None or result.exit_status == TIMED_OUT:
+                self._remove([made])
+        with suppress(BackendctlError):  # it is over, and the cluster forgets it by itself
             self._remove([made])
         return result
 
