@@ -189,7 +189,8 @@ def _common(wanted: ImageBuild) -> list[str]:
         argv += ["--build-arg", f"{key}={value}"]
     argv += ["--build-arg", f"{EPOCH_ARGUMENT}={wanted.epoch}"]
     for identifier, path in wanted.secrets.items():
-        argv += ["--secret", f"id={identifier},src={path}"]
+        # Without the type, Buildah takes a variable of that name for it, if there is one.
+        argv += ["--secret", f"type=file,id={identifier},src={path}"]
     argv += ["--target", wanted.target] if wanted.target else []
     argv += ["--platform", wanted.machine] if wanted.machine else []
     argv += ["--no-cache"] if wanted.fresh else []

@@ -93,7 +93,7 @@ def test_every_tool_is_told_all_that_is_wanted(tool: Tool) -> None:
         "--file /c/Dockerfile",
         "--build-arg PYTHON_IMAGE=p:1",
         "--build-arg SOURCE_DATE_EPOCH=315532800",
-        "--secret id=NPM_TOKEN,src=/s/NPM_TOKEN",
+        "--secret type=file,id=NPM_TOKEN,src=/s/NPM_TOKEN",
         "--label l=v",
         "--target prod",
         "--platform linux/arm64",
