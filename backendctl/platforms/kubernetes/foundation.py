@@ -25,8 +25,8 @@ _BOUND = {"database": ("DATABASE_URL",), "cache": ("CACHE_URL",)}
 """What each Secret must hold at least."""
 
 _NO_WATCHDOG = (
-    "there is no watchdog, because no driver_image is stated: a rollout whose driver dies waits for "
-    "`backendctl rollout recover`"
+    "there is no watchdog, because no driver_image is stated: a rollout whose driver dies waits "
+    "for `backendctl rollout recover`"
 )
 
 Check = Callable[[], ServiceStatus]
@@ -82,8 +82,7 @@ class KubernetesFoundation:
             removal.purge(self._cluster, self._naming, on_line)
 
     def status(self) -> Sequence[ServiceStatus]:
-        watchdog = (WATCHDOG,) if self._environment.driver_image else ()
-        return self._look(("cluster", "accounts", "gateway", *self._bound, *watchdog))
+        return self._look(("cluster", "accounts", "gateway", *self._bound, WATCHDOG))
 
     def logs(self, server: str, lines: int) -> Sequence[str]:
         """Only the watchdog's are ours to read."""
@@ -150,8 +149,7 @@ class KubernetesFoundation:
     def _look_cluster(self) -> ServiceStatus:
         self._refuse_without_namespace()
         where = f"{self._cluster.server}, namespace {self._naming.namespace}"
-        said = "" if self._environment.driver_image else _NO_WATCHDOG
-        return ServiceStatus("cluster", True, where, said, alive=True)
+        return ServiceStatus("cluster", True, where, alive=True)
 
     def _refuse_without_namespace(self) -> None:
         from backendctl.platforms.kubernetes.errors import no_namespace
@@ -199,6 +197,15 @@ class KubernetesFoundation:
         )
 
     def _look_watchdog(self) -> ServiceStatus:
+        if not self._environment.driver_image:
+            return ServiceStatus(
+                WATCHDOG,
+                False,
+                "",
+                _NO_WATCHDOG,
+                next=("backendctl build --driver", self._up),
+                needed=False,
+            )
         found = self._cluster.get("Deployment", self._naming.watchdog)
         if found is None:
             return ServiceStatus(WATCHDOG, False, "", "not there", next=(self._up,))

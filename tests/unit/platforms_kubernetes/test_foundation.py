@@ -152,9 +152,9 @@ def test_without_an_image_status_says_that_there_is_no_watchdog(cluster: Cluster
     said: list[str] = []
     found.ensure(said.append)
     assert any("no watchdog" in line for line in said)
-    status = by_name(found)
-    assert "watchdog" not in status  # what is not asked for cannot be down
-    assert "driver_image" in status["cluster"].detail
+    status = by_name(found)["watchdog"]
+    assert "driver_image" in status.detail
+    assert not status.needed
 
 
 def test_bindings_are_what_pods_are_given(
