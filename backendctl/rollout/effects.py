@@ -44,7 +44,7 @@ SLICE = 1.0
 """Seconds of a long effect between two looks at what a person wants."""
 TAIL = 20
 """Log lines kept of a release that failed."""
-PASSING = frozenset({"platform.gateway", "missing.server"})
+PASSING = frozenset({"platform.gateway", "missing.server", "missing.cluster"})
 """Errors that may go away by themselves."""
 
 GoOn = Callable[[], bool]

@@ -9,11 +9,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from backendctl import interrupts
 from backendctl.errors import BackendctlError
+from backendctl.platforms.base import Release
 from backendctl.rollout.events import (
     Aborting,
     BlockObserved,
@@ -275,6 +277,24 @@ def test_a_short_gateway_outage_is_waited_out(when: type[Event]) -> None:
     story = STORIES["promoted canary"]()
     gateway_down_for(story, 10.0, when)
     assert story.run().result == "promoted"
+    story.assert_whole()
+
+
+def test_an_api_server_that_is_away_for_a_moment_is_waited_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    story = STORIES["promoted canary"]()
+    runtime = type(story.fake.platform.runtime)
+    start, away = runtime.start, [BackendctlError("missing.cluster", "away")] * 3
+
+    def flaky(self: Any, release: Release) -> None:
+        if away:
+            raise away.pop()
+        start(self, release)
+
+    monkeypatch.setattr(runtime, "start", flaky)
+    assert story.run().result == "promoted"
+    assert not away
     story.assert_whole()
 
 
