@@ -29,7 +29,7 @@ class Cause:
 
 DEVIATION = Cause(
     "plan",
-    r"violates plan|resource .* not (allowed|in) .*plan|expected resource operations",
+    r"violates plan|not allowed by the plan|expected resource operations",
     "it would have done something else than the plan that was approved",
     ("backendctl infra preview",),
 )

@@ -190,7 +190,8 @@ def _invented(token: str, inputs: dict[str, Any]) -> str:
 def _outputs(token: str, inputs: dict[str, Any], identifier: str) -> dict[str, Any]:
     """What the cloud would add: an ARN, addresses; unknown while there is no identifier."""
     arn = f"arn:aws:echo:eu-central-1:123456789012:{identifier}"
-    added = {"arn": arn, "endpoint": f"{identifier}.echo.internal", **INVENTED.get(token, {})}
+    named = {"arn": arn, "name": identifier, "bucket": identifier}
+    added = {**named, "endpoint": f"{identifier}.echo.internal", **INVENTED.get(token, {})}
     if not identifier:
         added = _unknown(added)
     return _merged(added, inputs)

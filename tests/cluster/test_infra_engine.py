@@ -1,0 +1,260 @@
+"""The real engine with an echo of AWS: order, plans, secrets, protection, interruption, recovery.
+
+No cluster and no AWS is asked anything; what AWS itself would say is not tested here.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backendctl.errors import BackendctlError
+from backendctl.provision.changes import Action, name_of
+from backendctl.provision.definition import Inputs, StackDefinition
+from backendctl.provision.locks import read_locks
+from backendctl.provision.upstream import present
+from backendctl.workflows.infra import destroy, recovery
+from tests.cluster.infra_world import AWS, Silent, World, sound
+from tests.fakes.echo_provider import plugin
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("infra"),
+    pytest.mark.skipif(
+        not os.environ.get("BACKENDCTL_TEST_PULUMI"), reason="BACKENDCTL_TEST_PULUMI is not set"
+    ),
+]
+
+SECRET = "correct-horse-battery-staple"
+
+
+def network(inputs: Inputs) -> None:
+    import pulumi
+
+    options = pulumi.ResourceOptions(version=plugin.VERSION)
+    vpc = pulumi.CustomResource("aws:ec2/vpc:Vpc", "main", {"cidrBlock": "10.0.0.0/16"}, options)
+    for zone in "ab":
+        pulumi.CustomResource(
+            "aws:ec2/subnet:Subnet", zone, {"vpcId": vpc.id, "name": f"subnet-{zone}"}, options
+        )
+    pulumi.export("vpc_id", vpc.id)
+    pulumi.export("password", pulumi.Output.secret(SECRET))
+
+
+def data(inputs: Inputs) -> None:
+    import pulumi
+
+    pulumi.CustomResource(
+        "aws:rds/instance:Instance",
+        "database",
+        {
+            "identifier": "shop-prod",
+            "vpcId": inputs.upstream["network"]["vpc_id"],
+            "password": inputs.upstream["network"]["password"],
+            "finalSnapshotIdentifier": "shop-prod-final",
+            "deletionProtection": not inputs.releasing,
+        },
+        pulumi.ResourceOptions(version=plugin.VERSION, protect=not inputs.releasing),
+    )
+
+
+def cluster(inputs: Inputs) -> None:
+    import pulumi
+
+    pulumi.CustomResource(
+        "aws:eks/cluster:Cluster",
+        "cluster",
+        {"name": "shop-prod", "vpcId": inputs.upstream["network"]["vpc_id"]},
+        pulumi.ResourceOptions(version=plugin.VERSION),
+    )
+
+
+STACKS = (
+    StackDefinition("network", network, plugins=AWS),
+    StackDefinition("data", data, needs=("network",), plugins=AWS),
+    StackDefinition("cluster", cluster, needs=("network",), plugins=AWS),
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pulumi")
+    plugin.install(folder)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, home: Path) -> World:
+    return World(tmp_path / "shop", home, STACKS)
+
+
+@pytest.fixture
+def network_only(tmp_path: Path, home: Path) -> Iterator[World]:
+    return World(tmp_path / "shop", home, STACKS[:1])
+
+
+def test_stacks_come_up_in_order_and_stay_as_they_are(world: World) -> None:
+    infrastructure, previews = world.preview()
+    told = {each.stack: each for each in previews}
+    assert {name: len(each.changed) - 1 for name, each in told.items()} == {
+        "network": 3,
+        "data": 1,
+        "cluster": 1,
+    }  # and a provider in each
+    assert "rds Instance database: vpcId" in told["data"].unknown
+    plan = infrastructure.plan(previews, "a test")
+
+    for name in ("slow-shop-prod",):
+        world.rule(name, "2")
+    world.heard.clear()
+    done = {name: sound(each) for name, each in infrastructure.up(plan).items()}
+    assert sum(len(each.changed) for each in done.values()) == 3 + 1 + 1 + len(STACKS)
+    assert done["network"].outputs["password"].secret
+    # Data and cluster need only the network: each began before the other was done.
+    moments = [(name_of(step.urn), step.state) for _stack, step in world.heard]
+    assert moments.index(("b", "done")) < moments.index(("database", "begun"))
+    begun = [moments.index((name, "begun")) for name in ("database", "cluster")]
+    ended = [moments.index((name, "done")) for name in ("database", "cluster")]
+    assert max(begun) < min(ended)
+
+    _, again = world.preview()
+    assert [each.changed for each in again] == [(), (), ()]
+
+    # Secrets: by value, in all that was written, and in what is told.
+    written = {**world.files(), Path("plan"): plan.to_bytes()}
+    assert len(written) > 5
+    assert [str(file) for file, body in written.items() if SECRET.encode() in body] == []
+    assert SECRET not in repr((world.heard, previews, again, done))
+    state = sound(world.infrastructure().states()["network"])
+    assert present(state)["password"].value == SECRET
+    assert oct((world.backend().folder / "passphrase").stat().st_mode & 0o777) == "0o600"
+
+    # Protection: looked for first, nothing deleted; then a release, and the snapshot is named.
+    before = sorted(file.name for file in world.cloud.iterdir())
+    with pytest.raises(BackendctlError) as raised:
+        destroy.destroy(world.opened(), Silent(), lambda _losses: None)
+    assert raised.value.code == "infra.protected"
+    assert "rds Instance database (shop-prod)" in raised.value.message
+    assert sorted(file.name for file in world.cloud.iterdir()) == before
+    world.heard.clear()
+    gone = destroy.destroy(world.opened(), Silent(), lambda _losses: None, delete_data=True)
+    assert list(world.cloud.iterdir()) == []
+    assert "final snapshot: shop-prod-final" in list(gone.lines())
+    deleted = [
+        name_of(step.urn)
+        for _stack, step in world.heard
+        if step.action is Action.DELETE and step.state == "done"
+    ]
+    assert deleted.index("database") < deleted.index("main")
+    assert deleted.index("b") < deleted.index("main")
+
+
+def test_what_was_not_in_the_plan_is_not_done(network_only: World) -> None:
+    world = network_only
+    infrastructure, previews = world.preview()
+    plan = infrastructure.plan(previews, "a test")
+
+    def more(inputs: Inputs) -> None:
+        import pulumi
+
+        network(inputs)
+        pulumi.CustomResource(
+            "aws:ec2/vpc:Vpc",
+            "another",
+            {"cidrBlock": "10.9.0.0/16"},
+            pulumi.ResourceOptions(version=plugin.VERSION),
+        )
+
+    other = world.infrastructure([replace(STACKS[0], program=more)])
+    error = other.up(plan)["network"].error
+    assert error is not None
+    assert error.code == "infra.deviated"
+    assert "another" in error.cause
+    kinds = [file.name.partition("-")[0] for file in world.cloud.iterdir()]
+    assert kinds.count("vpc") <= 1
+    assert ("already applied" in error.state) == bool(kinds)
+
+
+def test_a_providers_message_is_told_without_the_secret_it_quotes(world: World) -> None:
+    world.rule("fail-shop-prod", "AccessDenied: password '{password}' of {identifier} is too weak")
+    world.stacks = STACKS[:2]
+    found = world.up()
+    error = found["data"].error
+    assert error is not None
+    said = f"{error.message} {error.cause} {error.state} {error.data}"
+    assert "AccessDenied: password '[secret]' of shop-prod is too weak" in said
+    assert SECRET not in said
+    assert SECRET.encode() not in b"".join(world.files().values())
+
+
+def test_a_stop_reaches_the_engine_and_leaves_no_lock(network_only: World) -> None:
+    world = network_only
+    hang = world.rule("hang-subnet-a")
+    infrastructure, previews = world.preview()
+    plan = infrastructure.plan(previews, "a test")
+    world.awaited = "a"
+    world.begun.clear()
+
+    def interrupt() -> None:
+        assert world.begun.wait(60)
+        [engine] = infrastructure._running()
+        engine.stop()
+        hang.unlink()
+
+    asked = threading.Thread(target=interrupt)
+    asked.start()
+    error = infrastructure.up(plan)["network"].error
+    asked.join()
+    assert error is not None
+    assert error.code == "interrupted"
+    assert "ec2 Vpc main (create)" in error.state
+    assert world.locks() == []
+    assert sound(world.up()["network"]).changed  # and it goes on from there
+
+
+def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
+    world = network_only
+    hang = world.rule("hang-subnet-a")
+    infrastructure, previews = world.preview()
+    plan = infrastructure.plan(previews, "a test")
+    world.awaited = "a"
+    world.begun.clear()
+
+    def kill() -> None:
+        assert world.begun.wait(60)
+        [engine] = infrastructure._running()
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    error = infrastructure.up(plan)["network"].error
+    killer.join()
+    hang.unlink()
+    assert error is not None
+    assert error.code == "infra.failed"
+
+    state = world.backend().state_folder
+    assert state is not None
+    [lock] = read_locks(state, "shop-network", "prod")
+    assert lock.alive is False
+    refused = world.infrastructure().preview()["network"].error
+    assert refused is not None
+    assert refused.code == "infra.pending"
+    assert refused.next == ("backendctl infra unlock",)
+
+    seen: list[str] = []
+    repaired = recovery.unlock(world.opened(), Silent(), lambda damage: seen.extend(damage.lines()))
+    assert any("which is gone" in line for line in seen)
+    assert any("Subnet a was being created" in line for line in seen)
+    assert [Path(each).exists() for each in repaired.backups] == [True]
+    assert SECRET.encode() not in Path(repaired.backups[0]).read_bytes()
+    assert [name_of(each.urn) for each in repaired.forgotten][:1] == ["a"]
+    assert world.locks() == []
+    assert sound(world.up()["network"]).changed
+    _, again = world.preview()
+    assert again[0].changed == ()
