@@ -18,6 +18,7 @@ from backendctl.platforms.images.tools import (
     Podman,
     Tool,
 )
+from tests.waiting import eventually
 
 NAME = "ghcr.io/acme/shop:abc"
 DIGEST = "sha256:" + "0f" * 32
@@ -148,9 +149,15 @@ def test_a_tool_is_ended_when_we_are_told_to_stop(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run(Command(("sh", "-c", "sleep 60 & echo $!; wait")), stop)
-    status = Path(f"/proc/{pids[0]}/stat")
-    # Gone, or a zombie that nobody has asked after yet.
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert eventually(lambda: _over(pids[0]))
+
+
+def _over(pid: int) -> bool:
+    """Gone, or a zombie that nobody has asked after yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 # --- bad ends ----------------------------------------------------------------------------------
