@@ -161,8 +161,8 @@ class StackEngine:
         return tuple(self.record.found.values())
 
     def release(self, upstream: Upstream, urns: Sequence[str]) -> Applied:
-        """Take the protection off these resources, in the state and where the cloud has one of
-        its own; nothing else is changed. Raises BackendctlError."""
+        """Take the protection off these resources, in the state and in the cloud; nothing else is
+        changed. Raises BackendctlError."""
         require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
         self.record.acts = True
         with failed(self._context("released")):
@@ -206,6 +206,11 @@ class StackEngine:
             except ConcurrentUpdateError as error:
                 return told_locks(str(error))
         return ()
+
+    def unprotect(self, urns: Sequence[str]) -> None:
+        """Take the protection of these resources out of the state; nobody else has any."""
+        with failed(self._context("released")):
+            self._open().unprotect(urns)
 
     def unlock(self) -> None:
         """Take away whatever lock is on the stack."""

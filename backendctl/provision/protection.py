@@ -1,8 +1,16 @@
-"""What remains of data that is deleted. Pure."""
+"""What keeps data from being deleted, and what remains of it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+CLOUD_PROTECTION = ("deletionProtection", "enableDeletionProtection")
+"""Inputs by which a cloud itself refuses to delete a thing."""
+
+
+def protected_by_cloud(inputs: Mapping[str, Any]) -> bool:
+    """Whether the cloud has to be told before the thing can be deleted."""
+    return any(bool(inputs.get(name)) for name in CLOUD_PROTECTION)
 
 
 @dataclass(frozen=True, slots=True)

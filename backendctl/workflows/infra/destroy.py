@@ -8,7 +8,7 @@ from backendctl.errors import BackendctlError
 from backendctl.provision.adopted import ADOPTED
 from backendctl.provision.engine import Applied
 from backendctl.provision.infrastructure import Infrastructure
-from backendctl.provision.protection import last_copy
+from backendctl.provision.protection import last_copy, protected_by_cloud
 from backendctl.provision.upstream import present
 from backendctl.workflows.infra.opened import Opened
 from backendctl.workflows.infra.outcomes import problem, results
@@ -116,8 +116,8 @@ def destroy(
     if delete_data and losses.without_copy:
         raise _without_copy(losses)
     approve(losses)
-    if delete_data and losses.protected:
-        _release(infrastructure, losses, states, progress)
+    doomed = [each for each in found if not each.retained and (delete_data or not each.protected)]
+    _release(infrastructure, doomed, states, progress)
     names = [name for name, state in states.items() if state.get("resources")]
     with progress.step("Destroying the stacks"):
         outcomes = infrastructure.destroy(names, losses.counts(), keep_protected=keep_data)
@@ -134,16 +134,25 @@ def destroy(
 
 def _release(
     infrastructure: Infrastructure,
-    losses: Losses,
+    doomed: Sequence[Held],
     states: Mapping[str, Mapping[str, Any]],
     progress: Waiting,
 ) -> None:
-    urns: dict[str, list[str]] = {}
-    for each in losses.protected:
-        urns.setdefault(each.stack, []).append(each.urn)
+    """In the state alone where only the engine protects a thing: that works in a stack that never
+    came up whole, too. Where the cloud protects it, by the program."""
+    here: dict[str, list[str]] = {}
+    there: dict[str, list[str]] = {}
+    for each in doomed:
+        if protected_by_cloud(each.inputs):
+            there.setdefault(each.stack, []).append(each.urn)
+        elif each.protected:
+            here.setdefault(each.stack, []).append(each.urn)
+    if not here and not there:
+        return
     exported = {name: present(state) for name, state in states.items()}
-    with progress.step("Taking the protection off what holds data"):
-        results(infrastructure.release(urns, exported))
+    with progress.step("Taking the protection off what is deleted"):
+        results(infrastructure.on_each("release", list(here), lambda e: e.unprotect(here[e.name])))
+        results(infrastructure.release(there, exported))
 
 
 def _protected(losses: Losses) -> BackendctlError:
