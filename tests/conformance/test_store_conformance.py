@@ -116,3 +116,22 @@ def test_a_stale_writer_keeps_no_examples(store: Store, grant: Grant, rollout: s
     assert caught.value.code == "rollout.fenced"
     assert store.samples(rollout) is None
     store.release(newer)
+
+
+def test_a_grant_that_was_given_back_writes_no_more(store: Store, rollout: str) -> None:
+    given = store.acquire("ana@here", "deploy", lease=300, take_over=True)
+    store.release(given)
+    assert store.holder() is None
+    with pytest.raises(BackendctlError) as caught:
+        store.append(given, rollout, {"n": 1})
+    assert caught.value.code == "rollout.fenced"
+    assert rollout not in store.rollouts()
+
+
+def test_a_journal_of_several_segments_is_read_back_whole(
+    store: Store, grant: Grant, rollout: str
+) -> None:
+    many = [{"n": n, "text": f"{n:04d}" * 5000} for n in range(30)]
+    for record in many:
+        store.append(grant, rollout, record)
+    assert list(store.records(rollout)) == many
