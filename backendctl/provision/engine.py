@@ -1,6 +1,7 @@
 """One stack through the engine: preview, up, drift, destroy, outputs."""
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,18 @@ class Applied:
     seconds: float = 0.0
     durations: Mapping[str, float] = field(default_factory=dict)
     """URN -> seconds, of what was changed."""
+
+
+def quiet_abandoned_programs() -> None:
+    """When the engine ends early, the program that it was asking is left where it stood, and what
+    Python says of that when it is collected is of no use to anybody."""
+    former = sys.unraisablehook
+
+    def heard(unraisable: "sys.UnraisableHookArgs") -> None:
+        if getattr(unraisable.object, "__name__", "") != "run_in_stack":
+            former(unraisable)
+
+    sys.unraisablehook = heard
 
 
 class StackEngine:

@@ -49,8 +49,10 @@ class Opened:
         Raises `missing.tool`, `missing.extra`.
         """
         where = self.backend()
+        from backendctl.provision.engine import quiet_abandoned_programs
         from backendctl.provision.infrastructure import Infrastructure, Listener
 
+        quiet_abandoned_programs()
         return Infrastructure(
             where,
             tools.find(),
