@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from backendctl.errors import BackendctlError
 from backendctl.platforms.images.tools import TOOLS, Command, Tool
 
-PROBE_DEADLINE = 20.0
-"""Seconds: Docker asks its daemon, which may be starting."""
+PROBE_DEADLINE = 60.0
+"""Seconds: Docker asks its daemon, which may be starting, on a machine that may be busy."""
+_LATE = f"it did not answer within {PROBE_DEADLINE:.0f} s"
 
 Probe = Callable[[Command], str]
 """Runs a tool's probe; "" if it works, else why not."""
@@ -31,6 +32,9 @@ def find_tool(wanted: str = "", tools: Sequence[Tool] = TOOLS, probe: Probe | No
     problems: dict[str, str] = {}
     for tool in tools:
         if wanted and tool.name != wanted:
+            continue
+        # Slow is not unable: with another storage it would not find what it has built before.
+        if problems.get(tool.name) == _LATE:
             continue
         problem = (probe or _probe)(tool.probe())
         if not problem:
@@ -59,7 +63,7 @@ def _probe(command: Command) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"it did not answer within {PROBE_DEADLINE:.0f} s"
+        return _LATE
     except OSError as error:
         return str(error)
     if done.returncode == 0:

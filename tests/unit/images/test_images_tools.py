@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.images import failures
+from backendctl.platforms.images import failures, find
 from backendctl.platforms.images.execute import HIDDEN, Ended, run
 from backendctl.platforms.images.find import find_tool
 from backendctl.platforms.images.reference import Repository
@@ -40,6 +40,14 @@ def test_plain_storage_is_tried_where_overlays_are_not_allowed() -> None:
         return "" if plain else "overlay is not supported"
 
     assert find_tool(probe=probe) == Buildah(storage="vfs")
+
+
+def test_a_tool_that_is_only_slow_is_not_tried_with_another_storage() -> None:
+    def probe(command: Command) -> str:
+        return "" if command.environment.get("STORAGE_DRIVER") else find._LATE
+
+    with pytest.raises(BackendctlError, match="nothing here can build"):
+        find.find_tool(probe=probe)
 
 
 def test_without_a_tool_each_that_was_looked_for_is_named_once_with_its_reason() -> None:
