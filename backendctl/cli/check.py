@@ -35,9 +35,7 @@ def infra(session: Session) -> Answer:
     from backendctl.workflows.check_infra import check_infra
 
     with session.step("Running the stacks' programs"):
-        judged = check_infra(
-            session.directory, session.environment, datetime.now(UTC).date()
-        )
+        judged = check_infra(session.directory, session.environment, datetime.now(UTC).date())
     if judged.result is Result.TOOL_ERROR:
         raise BackendctlError(
             "gate.tool",
@@ -66,8 +64,8 @@ def _render(console: "Console", judged: "Judged", verbose: bool) -> None:
     for each in judged.findings:
         _finding(console, each)
     for each in judged.waived:
-        assert each.waiver is not None
-        _finding(console, each, f"waived until {each.waiver.until}: {each.waiver.reason}")
+        excuse = each.waiver
+        _finding(console, each, f"waived until {excuse.until}: {excuse.reason}" if excuse else "")
     for remark in judged.remarks:
         console.print(f"note: {remark}", markup=False)
     if verbose:
