@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-from
 TEST_STAMP := .venv/.installed-for-tests-from
 WORKERS ?= 2
-CLUSTER_WORKERS ?= 4
+CLUSTER_WORKERS ?= 3
 
 .PHONY: demo test test-cluster test-environment lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout bench-releases clean environment
 
