@@ -24,11 +24,12 @@ _MARK = "k33p-me-in-a-layer"
 _DOCKERFILE = """\
 ARG PYTHON_IMAGE
 FROM ${PYTHON_IMAGE}
+LABEL trial=UNIQUE
 ARG SOURCE_DATE_EPOCH
 WORKDIR /srv
 RUN --mount=type=secret,id=BUILD_TOKEN \\
     --mount=type=secret,id=pip-conf,target=/etc/pip.conf \\
-    : UNIQUE && test -s /run/secrets/BUILD_TOKEN && echo "it is $(cat /run/secrets/BUILD_TOKEN)"
+    test -s /run/secrets/BUILD_TOKEN && echo "it is $(cat /run/secrets/BUILD_TOKEN)"
 COPY app.py mark ./
 USER 10001
 """
@@ -44,7 +45,7 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     shutil.copy(_SERVICE / "app.py", tmp_path)
-    # A step of an earlier run that is in the cache would not be run again.
+    # A step that an earlier run, or somebody else, has left in the cache would not be run again.
     (tmp_path / "Dockerfile").write_text(_DOCKERFILE.replace("UNIQUE", uuid.uuid4().hex))
     (tmp_path / "mark").write_text(_MARK)
     return tmp_path

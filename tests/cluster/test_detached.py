@@ -55,9 +55,7 @@ bake = "2s"
 platform = "kubernetes"
 namespace = "{namespace}"
 registry = "{registry}"
-gateway = "{gateway}"
-host = "{namespace}.example.com"
-url = "{url}"
+gateway_class = "{gateway_class}"
 replicas = 1
 driver_image = "{driver}"
 """
@@ -92,8 +90,7 @@ def project(driver_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             namespace=f"away-{uuid.uuid4().hex[:8]}",
             base=os.environ["BACKENDCTL_TEST_BASE_IMAGE"],
             registry=os.environ["BACKENDCTL_TEST_REGISTRY"],
-            gateway=os.environ["BACKENDCTL_TEST_GATEWAY"],
-            url=os.environ["BACKENDCTL_TEST_GATEWAY_URL"],
+            gateway_class=os.environ["BACKENDCTL_TEST_GATEWAY_CLASS"],
             driver=driver_image,
         )
     )
