@@ -274,7 +274,7 @@ def adopt(
     session: Session,
     kind: Annotated[
         str,
-        typer.Argument(help="deployment, statefulset, service, configmap, ingress; on AWS: vpc..."),
+        typer.Argument(help="deployment, service, configmap; on AWS vpc, database, cluster."),
     ],
     identifier: Annotated[
         str, typer.Argument(metavar="ID", help="Its name, or NAMESPACE/NAME; on AWS its id.")

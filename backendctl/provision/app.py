@@ -47,7 +47,7 @@ def _program(inputs: Inputs, manifests: Manifests) -> None:
     import pulumi
 
     objects = manifests(inputs.spec, inputs.environment)
-    provider = _provider(inputs)
+    provider = provider_of(inputs)
     namespaces: dict[str, pulumi.Resource] = {}
     home = next((m["metadata"]["name"] for m in objects if m["kind"] == "Namespace"), "")
     for manifest in sorted(objects, key=lambda each: each["kind"] != "Namespace"):
@@ -60,8 +60,9 @@ def _program(inputs: Inputs, manifests: Manifests) -> None:
     pulumi.export("objects", len(objects))
 
 
-def _provider(inputs: Inputs) -> "pulumi.ProviderResource":
-    """Named without the context: another one for the same cluster must not replace everything."""
+def provider_of(inputs: Inputs) -> "pulumi.ProviderResource":
+    """The cluster that is meant. Its identity is fixed, so that another context that leads to the
+    same cluster replaces nothing."""
     import pulumi
 
     properties: dict[str, Any] = {"enableServerSideApply": True, "clusterIdentifier": "environment"}

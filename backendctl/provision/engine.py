@@ -241,18 +241,21 @@ class StackEngine:
         with failed(self._context("repaired")):
             self._open().repair(existing)
 
-    def adopt(self, resources: Sequence[Mapping[str, str]]) -> None:
-        """Take what exists into the state as it is, protected; nothing of it is changed."""
+    def adopt(self, urns: Sequence[str]) -> Applied:
+        """Run the program for these resources alone, which brings in what exists."""
         require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
+        self.record.acts = True
         with failed(self._context("adopted")):
             stack = self._open()
             stack.ensure()
-            stack.import_resources(
-                resources=[dict(each) for each in resources],  # type: ignore[misc]
-                protect=True,
-                generate_code=False,
+            stack.up(
+                program=self._program({}),
+                target=list(urns),
+                on_event=self.record.heard,
+                color="never",
                 show_secrets=False,
             )
+        return self._applied({})
 
     def forget(self) -> None:
         """Drop the stack and what it knows; the things themselves stay as they are."""

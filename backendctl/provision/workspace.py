@@ -52,7 +52,8 @@ class Backend:
             "PULUMI_BACKEND_URL": self.url,
             "PULUMI_HOME": str(self.pulumi_home),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "false",
+            # Fields that the stack sets are its own, whoever changed them behind its back.
+            "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
         }
         stated = {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & {*os.environ}
         if self.secrets_provider == BY_PHRASE and not stated:

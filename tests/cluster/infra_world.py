@@ -145,11 +145,9 @@ class _Here(Opened):
         return self.world.backend()
 
     def infrastructure(
-        self, listener: Listener | None = None, *, adopted: bool = False
+        self, listener: Listener | None = None, *, adopted: StackDefinition | None = None
     ) -> Infrastructure:
-        from backendctl.provision.adopted import adopted_stack
-
-        stacks = (*self.definitions, adopted_stack()) if adopted else self.definitions
+        stacks = self.definitions if adopted is None else (*self.definitions, adopted)
         return self.world.infrastructure(stacks)
 
 

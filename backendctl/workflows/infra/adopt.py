@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backendctl.errors import BackendctlError
-from backendctl.provision.adopted import ADOPTED, adopted_stack
+from backendctl.provision.adopted import ADOPTED, adopted_stack, identifier, targets
+from backendctl.provision.app import token
 from backendctl.spec.model import PlatformName
 from backendctl.workflows.infra.opened import Opened
 from backendctl.workflows.infra.outcomes import results
@@ -18,13 +19,12 @@ from backendctl.workflows.infra.states import held
 from backendctl.workflows.infra.telling import Waiting, listener
 
 KINDS: Mapping[str, str] = {
-    "deployment": "kubernetes:apps/v1:Deployment",
-    "statefulset": "kubernetes:apps/v1:StatefulSet",
-    "service": "kubernetes:core/v1:Service",
-    "configmap": "kubernetes:core/v1:ConfigMap",
-    "ingress": "kubernetes:networking.k8s.io/v1:Ingress",
+    "deployment": "Deployment",
+    "service": "Service",
+    "configmap": "ConfigMap",
 }
-"""Kinds in a cluster, and Pulumi's type of them."""
+"""What can be adopted in a cluster, and its kind there."""
+API_VERSIONS: Mapping[str, str] = {"Deployment": "apps/v1", "Service": "v1", "ConfigMap": "v1"}
 ON_AWS = ("vpc", "database", "cluster")
 """What an environment on AWS names in backend.toml instead."""
 
@@ -58,31 +58,41 @@ def adopt(
     opened: Opened, progress: Waiting, kind: str, given: str, approve: Callable[[str], None]
 ) -> Adoption:
     """Take an object of the cluster into the picture. Raises `infra.adopt`."""
-    token = KINDS.get(kind)
-    if token is None:
+    if kind not in KINDS:
         raise _refused(opened, kind, given)
-    identifier = given if "/" in given else f"{_namespace(opened)}/{given}"
-    definition = adopted_stack()
-    infrastructure = opened.infrastructure(listener(progress, acts=True), adopted=True)
-    with progress.step(f"Looking at {kind} {identifier}"):
+    live = _read(opened, kind, given)
+    found = identifier(live)
+    infrastructure = opened.infrastructure(
+        listener(progress, acts=True), adopted=adopted_stack(live)
+    )
+    with progress.step(f"Looking at {kind} {found}"):
         states = results(infrastructure.states())
-    for each in held(definition.name, states[ADOPTED]):
-        if (each.type, each.id) == (token, identifier):
-            return Adoption(opened.environment.name, kind, identifier, already=True)
-    approve(identifier)
-    resource = {
-        "type": token,
-        "name": identifier,
-        "id": identifier,
-        "version": definition.plugins["kubernetes"],
-    }
-    with progress.step(f"Taking {kind} {identifier} into the picture"):
-        results(infrastructure.on_each("adopt", [ADOPTED], lambda engine: engine.adopt([resource])))
-    return Adoption(opened.environment.name, kind, identifier)
+    if any((e.type, e.id) == (token(live), found) for e in held(ADOPTED, states[ADOPTED])):
+        return Adoption(opened.environment.name, kind, found, already=True)
+    approve(found)
+    backend = infrastructure.backend
+    urns = targets(backend.project(ADOPTED), backend.environment, live)
+    with progress.step(f"Taking {kind} {found} into the picture"):
+        results(infrastructure.on_each("adopt", [ADOPTED], lambda engine: engine.adopt(urns)))
+    return Adoption(opened.environment.name, kind, found)
 
 
-def _namespace(opened: Opened) -> str:
-    return opened.environment.namespace or f"{opened.spec.service.name}-{opened.environment.name}"
+def _read(opened: Opened, kind: str, given: str) -> Mapping[str, Any]:
+    from backendctl.platforms.kubernetes.cluster import Cluster
+    from backendctl.platforms.kubernetes.naming import Naming
+
+    own = Naming.of(opened.spec, opened.environment).namespace
+    namespace, _, name = given.rpartition("/")
+    cluster = Cluster(namespace or own, opened.environment.context)
+    live = cluster.get(KINDS[kind], name)
+    if live is None:
+        raise BackendctlError(
+            "infra.adopt",
+            f"there is no {kind} {name} in namespace {namespace or own}",
+            state="nothing was changed",
+            next=(f"kubectl get {kind} --namespace {namespace or own}",),
+        )
+    return {"apiVersion": API_VERSIONS[KINDS[kind]], "kind": KINDS[kind], **live}
 
 
 def _refused(opened: Opened, kind: str, given: str) -> BackendctlError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backendctl.errors import BackendctlError
-from backendctl.provision.adopted import ADOPTED
+from backendctl.provision.adopted import ADOPTED, adopted_stack
 from backendctl.provision.engine import Applied
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.protection import last_copy, protected_by_cloud
@@ -104,7 +104,7 @@ def destroy(
     Raises `infra.protected` before anything is done when something is protected and neither
     `keep_data` nor `delete_data` says what becomes of it, or a database would leave no snapshot.
     """
-    infrastructure = opened.infrastructure(listener(progress, acts=True), adopted=True)
+    infrastructure = opened.infrastructure(listener(progress, acts=True), adopted=adopted_stack())
     with progress.step("Looking at what would be lost"):
         states = dict(results(infrastructure.states()))
     refuse_unfinished(states)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backendctl.provision.adopted import adopted_stack
 from backendctl.provision.changes import Action, ResourceChange
 from backendctl.workflows.infra.opened import Opened
 from backendctl.workflows.infra.outcomes import results
@@ -52,7 +53,7 @@ class Drift:
 
 def drift(opened: Opened, progress: Waiting) -> Drift:
     """Compare every stack's state with what is really there."""
-    infrastructure = opened.infrastructure(listener(progress, acts=False), adopted=True)
+    infrastructure = opened.infrastructure(listener(progress, acts=False), adopted=adopted_stack())
     with progress.step("Comparing with what is really there"):
         names = existing(infrastructure)
         found = results(infrastructure.drift(names))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from backendctl.errors import BackendctlError
 from backendctl.provision import tool as tools
-from backendctl.provision.adopted import adopted_stack
 from backendctl.provision.definition import StackDefinition
 from backendctl.provision.registry import definitions
 from backendctl.spec.load import find_project, load_spec
@@ -42,9 +41,9 @@ class Opened:
         )
 
     def infrastructure(
-        self, listener: "Listener | None" = None, *, adopted: bool = False
+        self, listener: "Listener | None" = None, *, adopted: StackDefinition | None = None
     ) -> "Infrastructure":
-        """Ready to be worked with; `adopted` for what only looks, and sees what was adopted too.
+        """Ready to be worked with; with the stack of what was adopted, where that is meant too.
 
         Raises `missing.tool`, `missing.extra`.
         """
@@ -56,7 +55,7 @@ class Opened:
         return Infrastructure(
             where,
             tools.find(),
-            (*self.definitions, adopted_stack()) if adopted else self.definitions,
+            (*self.definitions, *([] if adopted is None else [adopted])),
             self.spec,
             self.environment,
             listener=listener or Listener(),

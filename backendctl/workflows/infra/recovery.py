@@ -8,6 +8,7 @@ from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.filesystem import atomic_write, make_folder
+from backendctl.provision.adopted import adopted_stack
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.live import duration
 from backendctl.provision.locks import (
@@ -116,7 +117,7 @@ def unlock(
     `existing`: URN -> id, for creations that somebody has looked up. `approve` sees the damage and
     raises if nothing is to be done. Raises `infra.locked` while a lock's process lives here.
     """
-    infrastructure = opened.infrastructure(listener(progress, acts=False), adopted=True)
+    infrastructure = opened.infrastructure(listener(progress, acts=False), adopted=adopted_stack())
     with progress.step("Looking for locks and operations that were cut off"):
         damage = look(opened, infrastructure)
     if damage.live:

@@ -109,7 +109,7 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Create(self, request: Any, context: Any) -> Any:
-        token = request.urn.split("::")[2].rpartition("$")[2]
+        token = _token(request)
         inputs = MessageToDict(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(
@@ -122,7 +122,7 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=identifier, properties=_struct(outputs))
 
     def Read(self, request: Any, context: Any) -> Any:
-        found = self._found(request.id)
+        found = self._found(_token(request), request.id)
         if found is None:
             return provider_pb2.ReadResponse(id="")
         return provider_pb2.ReadResponse(
@@ -132,7 +132,7 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Update(self, request: Any, context: Any) -> Any:
-        token = request.urn.split("::")[2].rpartition("$")[2]
+        token = _token(request)
         inputs = MessageToDict(request.news)
         outputs = _outputs(token, inputs, request.id)
         if request.preview:
@@ -143,7 +143,7 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> Any:
         self._obey(MessageToDict(request.properties), context)
-        self._file(request.id).unlink(missing_ok=True)
+        self._file(_token(request), request.id).unlink(missing_ok=True)
         return empty_pb2.Empty()
 
     # --- the cloud ---
@@ -161,8 +161,10 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
             text = fail.read_text().format(**{k: _plain(v) for k, v in inputs.items()})
             context.abort(grpc.StatusCode.UNKNOWN, text)
 
-    def _file(self, identifier: str) -> Path:
-        return self.cloud / f"{identifier.replace('/', '_')}.json"
+    def _file(self, token: str, identifier: str) -> Path:
+        """Several resources may go by one id: a bucket, and each of its settings."""
+        kind = token.rpartition(":")[2].lower()
+        return self.cloud / f"{kind}-{identifier.replace('/', '_')}.json"
 
     def _keep(
         self, identifier: str, token: str, outputs: dict[str, Any], inputs: dict[str, Any]
@@ -174,11 +176,15 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
             "outputs": _plain(outputs),
             "inputs": _plain(inputs),
         }
-        self._file(identifier).write_text(json.dumps(body))
+        self._file(token, identifier).write_text(json.dumps(body))
 
-    def _found(self, identifier: str) -> dict[str, Any] | None:
-        file = self._file(identifier)
+    def _found(self, token: str, identifier: str) -> dict[str, Any] | None:
+        file = self._file(token, identifier)
         return json.loads(file.read_text()) if file.exists() else None
+
+
+def _token(request: Any) -> str:
+    return str(request.urn.split("::")[2].rpartition("$")[2])
 
 
 def _invented(token: str, inputs: dict[str, Any]) -> str:
