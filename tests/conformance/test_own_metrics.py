@@ -1,7 +1,5 @@
 """The service's own metrics, asked with the code and environment of the release they are of."""
 
-import sys
-
 from backendctl.platforms.own_metrics import OwnMetricsMeter
 from backendctl.spec.model import OwnMetric
 
@@ -12,7 +10,7 @@ _COUNT = "import os; from app import VERSION; print(len(VERSION), os.environ['BA
 
 def test_a_command_runs_in_the_release_it_is_about(world: World) -> None:
     metric = OwnMetric(
-        name="checkout", limit=0.02, command=(sys.executable, "-B", "-c", _COUNT, "$RELEASE")
+        name="checkout", limit=0.02, command=(world.python, "-B", "-c", _COUNT, "$RELEASE")
     )
     one = world.release(BAD="1")
     world.tree.joinpath("app.py").write_text(

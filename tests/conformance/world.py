@@ -46,6 +46,11 @@ class World:
         self._host = {"Host": host} if host else {}
         self.started: list[int] = []
 
+    @property
+    def python(self) -> str:
+        """The interpreter that runs the service."""
+        return self._command[0]
+
     @classmethod
     @contextmanager
     def of(cls, platform: Platform, target: Target, folder: Path) -> Iterator["World"]:
