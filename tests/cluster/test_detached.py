@@ -3,6 +3,7 @@ from, the watchdog, and the pods of a load test."""
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,8 +20,6 @@ from backendctl.loadtest.place import Offer
 from backendctl.loadtest.profile import Durations, Loop, Profile, derive
 from backendctl.loadtest.scenario import plain_paths
 from backendctl.platforms.base import Errand
-from backendctl.platforms.images.driver import build_driver
-from backendctl.platforms.images.produce import Wishes
 from backendctl.platforms.kubernetes.away import ClusterAway
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.naming import Naming
@@ -62,22 +61,6 @@ driver_image = "{driver}"
 
 
 @pytest.fixture(scope="module")
-def driver_image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """backendctl's own image, as `build --driver` makes it."""
-    given = os.environ.get("BACKENDCTL_TEST_DRIVER_IMAGE")
-    if given:
-        return given
-    image = build_driver(
-        os.environ["BACKENDCTL_TEST_REGISTRY"],
-        tmp_path_factory.mktemp("driver"),
-        print,
-        Wishes(),
-        os.environ["BACKENDCTL_TEST_BASE_IMAGE"],
-    )
-    return f"{image.name}@{image.digest}"
-
-
-@pytest.fixture(scope="module")
 def project(driver_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A service in an environment that `infra up` has made, as its pipeline sees it."""
     folder = tmp_path_factory.mktemp("shop")
@@ -100,8 +83,20 @@ def project(driver_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         # The driver is followed from outside: only the pipeline's account is used from here.
         naming = Naming.of(spec, environment)
         with kubeconfig(account(naming, "ci", folder / "ci.kubeconfig")):
-            yield Project(folder)
+            found = Project(folder)
+            up = found.run("up", "--env", "trial")
+            assert up.exit == 0, up.text
+            # It starts once the first `up` has written down what it works from.
+            assert eventually(lambda: _watched(admin, naming), 150)
+            yield found
         admin.delete("Namespace", naming.namespace)
+
+
+def _watched(cluster: Cluster, naming: Naming) -> bool:
+    """Whether the watchdog runs; asked twice a second."""
+    time.sleep(0.5)
+    found = cluster.list("Deployment", naming.labels("watchdog"))
+    return any(each.get("status", {}).get("readyReplicas") for each in found)
 
 
 @pytest.fixture
@@ -113,8 +108,6 @@ def naming(project: Project) -> Naming:
 def test_a_rollout_goes_on_in_the_cluster_without_the_machine_that_began_it(
     project: Project, naming: Naming, tmp_path: Path
 ) -> None:
-    up = project.run("up", "--env", "trial")
-    assert up.exit == 0, up.text
     app = project.folder / "app.py"
     app.write_text(app.read_text().replace('VERSION = "one"', 'VERSION = "two"'))
     begun = project.run("deploy", "--env", "trial", "--unjudged", "a test", "--yes", "--detach")
