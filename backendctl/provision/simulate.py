@@ -55,6 +55,7 @@ INVENTED: Mapping[str, Mapping[str, Any]] = {
         ]
     },
     "aws:acm/certificateValidation:CertificateValidation": {},
+    "aws:s3/bucket:Bucket": {"bucket": "bucket"},
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
     "aws:route53/record:Record": {"fqdn": "host.invalid"},
     "aws:kms/key:Key": {"keyId": "key"},
@@ -158,7 +159,7 @@ def _mocks() -> "Mocks":
                 "name": args.name,
                 "bucket": args.name,
             }
-            return identity, {**made, **INVENTED.get(args.typ, {}), **_known(args.inputs)}
+            return identity, {**INVENTED.get(args.typ, {}), **made, **_known(args.inputs)}
 
         def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
             return dict(ANSWERS[args.token]), []
