@@ -1,6 +1,7 @@
 """One stack through the engine: preview, up, drift, destroy, outputs."""
 
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -71,8 +72,9 @@ class Applied:
 
 
 def quiet_abandoned_programs() -> None:
-    """When the engine ends early, the program that it was asking is left where it stood, and what
-    Python says of that when it is collected is of no use to anybody."""
+    """When the engine ends early, the program that it was asking is left where it stood. What
+    gRPC and Python say of that tells nobody anything: the engine's end is reported by itself."""
+    logging.getLogger("grpc").setLevel(logging.CRITICAL + 1)
     former = sys.unraisablehook
 
     def heard(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -103,7 +103,7 @@ class Record:
         return tuple(
             (urn, action)
             for urn, (action, _seconds) in self.finished.items()
-            if action is not Action.SAME and type_of(urn) != STACK_TYPE
+            if action is not Action.SAME and not type_of(urn).startswith(PROVIDER_TYPE)
         )
 
     def slowest(self) -> tuple[str, float] | None:

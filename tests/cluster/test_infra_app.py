@@ -91,7 +91,7 @@ def world(tmp_path: Path, home: Path, namespace: str, cluster: Cluster) -> World
 
 
 def test_the_stack_comes_up_drifts_is_restored_and_goes(world: World, cluster: Cluster) -> None:
-    assert len(sound(world.up()["app"]).changed) == 5  # four objects and the provider
+    assert len(sound(world.up()["app"]).changed) == 4
     _, again = world.preview()
     assert again[0].changed == ()
     # What a rollout makes, and what others add, is not the stack's.

@@ -185,8 +185,7 @@ class BroughtUp:
 
     def lines(self) -> Iterator[str]:
         for each in self.stacks:
-            count = sum(1 for urn, _a in each.changed if "pulumi:providers:" not in urn)
-            yield f"{each.stack}: {count} changed, {each.unchanged} as before"
+            yield f"{each.stack}: {len(each.changed)} changed, {each.unchanged} as before"
 
 
 def up(
