@@ -22,8 +22,10 @@ from backendctl.platforms.images.surroundings import given
 NAME = "backendctl"
 BASE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 """The image it starts from, unless another is named: the same Python as here."""
-IN_THE_CLUSTER = ("kubernetes",)
-"""What it needs in a cluster beside its plain dependencies; Pulumi does not run there."""
+EXTRA = "kubernetes"
+"""What it needs in a cluster beside its plain dependencies is in this extra ..."""
+HERE_ONLY = ("cyclonedx-python-lib", "packaging", "pulumi", "pulumi-kubernetes")
+"""... but for what only builds images and stands environments up."""
 
 _DOCKERFILE = Path(__file__).with_name("Dockerfile")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -86,9 +88,17 @@ def requirements() -> list[str]:
 
 
 def _own_requirements() -> list[str]:
-    """Our plain dependencies, and those for a cluster."""
-    ours = [text for text in metadata.requires(NAME) or () if "extra ==" not in text]
-    return [*ours, *IN_THE_CLUSTER]
+    """Our plain dependencies, and those for a cluster; without their conditions."""
+    from packaging.requirements import Requirement
+
+    found = []
+    for text in metadata.requires(NAME) or ():
+        requirement = Requirement(text)
+        marker, requirement.marker = requirement.marker, None
+        if requirement.name in HERE_ONLY or (marker and not marker.evaluate({"extra": EXTRA})):
+            continue
+        found.append(str(requirement))
+    return found
 
 
 @contextmanager

