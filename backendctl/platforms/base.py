@@ -285,6 +285,11 @@ class Router(Protocol):
         """Where users reach the service, without a trailing slash."""
         ...
 
+    @property
+    def host(self) -> str:
+        """The name that requests sent to `url` must bear as their Host; empty: that of `url`."""
+        ...
+
     def connect(self, number: int, deadline: float) -> None:
         """Make a running release known to the gateway, at no weight, and wait until it is healthy.
 

@@ -140,7 +140,7 @@ class Effects:
                 routes = Routes(intent.weights, intent.preview, intent.fallback)
                 router.apply(routes, self._fence)
             case Smoke():
-                problem = self._probe(router.url, plan.smoke_paths)
+                problem = self._probe(router.url, plan.smoke_paths, router.host)
                 if problem:
                     tail = self._tail(intent.number)
                     return Outcome(serial, False, "release.not-ready", problem, tail)

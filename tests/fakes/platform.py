@@ -232,6 +232,7 @@ class FakeRouter:
         self._env = env
 
     url = "http://gateway.invalid"
+    host = ""
 
     def connect(self, number: int, deadline: float) -> None:
         self._env.point("connect:before")
@@ -468,7 +469,7 @@ class Fake:
     clock: FakeClock
     store: FakeStore
 
-    def probe(self, url: str, paths: Sequence[str]) -> str:
+    def probe(self, url: str, paths: Sequence[str], host: str = "") -> str:
         """Stands in for the smoke check."""
         self.env.point("smoke:before")
         preview = self.env.routes.preview if self.env.routes else None

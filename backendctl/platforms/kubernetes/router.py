@@ -66,6 +66,10 @@ class KubernetesRouter:
         self._url = self._url or self._gateway.url(self._at.host)
         return self._url
 
+    @property
+    def host(self) -> str:
+        return self._at.host
+
     def connect(self, number: int, deadline: float) -> None:
         end = self._clock.monotonic() + deadline
         self._gateway.look()

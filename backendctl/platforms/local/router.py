@@ -73,6 +73,8 @@ class EnvoyRouter:
             )
         return f"http://{HOST}:{port}"
 
+    host = ""
+
     def connect(self, number: int, deadline: float) -> None:
         end = self._clock.monotonic() + deadline
         with self._locked():

@@ -1,0 +1,40 @@
+"""The smoke check's requests, on a real socket."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from backendctl.rollout.smoke import probe
+
+SHOP = "shop.example.com"
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Knows one service by its name, and no other."""
+
+    def do_GET(self) -> None:
+        known = self.headers["host"] == SHOP and self.headers["x-backendctl-preview"]
+        self.send_response(200 if known else 404)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_service_is_asked_for_by_the_name_its_gateway_knows_it_by(url: str) -> None:
+    assert probe(url, ("/readyz", "/"), SHOP) == ""
+
+
+def test_what_another_service_answers_is_no_answer(url: str) -> None:
+    assert probe(url, ("/readyz",)) == "GET /readyz answered 404, 3 times of 3"
