@@ -29,6 +29,8 @@ def show_history(console: "Console", where: str, listed: "list[Summary]") -> Non
                 f"      {each.override} skipped its judgement: {each.override_reason}",
                 markup=False,
             )
+        if each.mirrored:
+            console.print(f"      {each.mirrored}", markup=False)
         if each.ended is None:
             console.print(f"      {each.stands}", markup=False)
         elif each.why:
