@@ -378,8 +378,8 @@ class Breakdown:
 class Mirrored:
     """What became of the copies of read-only requests, beside their originals.
 
-    Counts since copying to the release began. The originals are users' requests that could have
-    been copied: the copies are a random share of them, and so the same mix.
+    Cumulative: only differences of two mean anything. The originals are users' requests that could
+    have been copied: the copies are a random share of them, and so the same mix.
     """
 
     copies: int

@@ -185,7 +185,6 @@ class Environment:
                 counters.errors += requests
                 self.failed += requests
 
-
     def _copy(self, routes: Routes, reads: float) -> None:
         if routes.mirror is None or routes.preview is None:
             return
@@ -305,6 +304,8 @@ class FakeRouter:
                 env.in_flight.add(number)
         env.routes = routes
         env.applied.append(routes)
+        if routes.mirror is not None and routes.preview is not None:
+            env.copies.setdefault(routes.preview, CopyCounters())
         env.point("apply:after")
 
     def read(self) -> Routes | None:
