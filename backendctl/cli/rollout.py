@@ -189,7 +189,7 @@ def explain(
     lines += sample_lines(found)
     if found.numbers.get("metrics"):
         heading = "The numbers that decided:" if found.decided else "The numbers so far:"
-        lines += [heading, *number_lines(found.numbers)]
+        lines += [heading, *number_lines(found.numbers, found.by_copies)]
     lines += [f"Note: {note}" for note in found.notes]
     lines += [f"next: {line}" for line in following]
     data = {

@@ -27,7 +27,15 @@ from backendctl.rollout.judge import Judge
 from backendctl.rollout.observations import Command
 from backendctl.rollout.records import Record, Transition, replay
 from backendctl.rollout.samples import Samples
-from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State
+from backendctl.rollout.states import (
+    MIRROR_STAGE,
+    HoldKind,
+    Kind,
+    Phase,
+    Result,
+    RolloutPlan,
+    State,
+)
 from backendctl.rollout.undecided import no_verdict, so_far
 from backendctl.rollout.verdict import Decision, to_json
 from backendctl.rollout.verdict.words import duration
@@ -69,6 +77,8 @@ class Explanation:
     timeline: tuple[Line, ...]
     notes: tuple[str, ...]
     next: tuple[str, ...]
+    by_copies: bool = False
+    """It was undone for what it did with copies of requests, of which no examples are kept."""
 
 
 def explain(
@@ -89,6 +99,7 @@ def explain(
         timeline=tuple(timeline(rollout, transitions)),
         notes=(*_skipped(transitions), *_mirrored(state), *state.notes),
         next=next_commands(state),
+        by_copies=state.judged_stage == MIRROR_STAGE and state.judgement is not None,
     )
 
 

@@ -30,7 +30,7 @@ FIRST_BAKE = 10.0
 one that dies after a few seconds should not count as deployed."""
 MIRROR_ALPHA = 0.001
 """Most chance that copies convict a release which fails no more of them than it may: a tenth of
-what the steps take, for only what is outright broken is to be found. The sum bounds a rollout."""
+what the steps may, for only what is outright broken is to be found."""
 MIRROR_BLOCKS = 12
 MIRROR_WARM_UP = 1.0 / 3.0
 """Most of the time of mirroring that is warm-up."""

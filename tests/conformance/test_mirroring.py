@@ -138,6 +138,7 @@ def test_a_candidate_that_hangs_delays_and_fails_no_user_and_its_copies_end_in_t
     assert eventually(lambda: mirroring.copies().unanswered > 100, 2 * DEADLINE)
     found = mirroring.copies()
     assert (found.originals, found.failures) == (rounds, 0)
+    assert found.lost > 0, "no more than so many hang at a time"
 
 
 def test_a_candidate_that_is_gone_fails_no_user(mirroring: Mirroring) -> None:

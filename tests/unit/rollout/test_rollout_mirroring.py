@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from backendctl.cli.rollout_told import sample_lines
 from backendctl.platforms.base import (
     ArmSample,
     Latencies,
@@ -26,6 +27,7 @@ from backendctl.rollout.history import summary
 from backendctl.rollout.judge import shipped
 from backendctl.rollout.observations import Copied
 from backendctl.rollout.records import check, fold
+from backendctl.rollout.samples import from_record
 from backendctl.rollout.states import Copies, Phase, Word
 from backendctl.rollout.verdict import ArmBlock, Block, Judgement
 from backendctl.spec.model import Strategy
@@ -130,6 +132,10 @@ def test_a_broken_release_is_undone_before_any_user_sees_it(
     assert env.routes == Routes({1: 100})
     records = story.fake.store.records(story.rollout)
     assert check(records, story.judge) == []
+    told = explain(
+        story.rollout, records, story.judge, from_record(story.fake.store.samples(story.rollout))
+    )
+    assert list(sample_lines(told)) == ["What it had logged last by then:", "  | listening"]
 
 
 def test_without_the_key_nothing_is_copied() -> None:
