@@ -1,9 +1,13 @@
 """Copies of read-only requests before the first weight, on the fake platform."""
 
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from backendctl.cli.rollout_events import Lines
+from backendctl.cli.rollout_live import Picture
 from backendctl.cli.rollout_told import sample_lines
 from backendctl.platforms.base import (
     ArmSample,
@@ -243,6 +247,34 @@ def test_history_explain_and_summary_say_what_came_of_it() -> None:
     assert line.numbers["failed"] == 0
     assert check(records, story.judge) == []
     assert fold(records, story.judge).copies is not None
+
+
+def test_whoever_watches_reads_the_numbers_as_they_grow() -> None:
+    story = Story()
+    story.deploy(Behaviour())
+    lines = Lines()
+    told = [text for event in story.events for text in lines.of(event)]
+    assert "after 60 s of copies of 10 % of reads" in " ".join(told)
+    assert "  trying it on copies of users' reads, at 0 % of users' requests" in told
+    growing = [text for text in told if text.startswith("    0 %: ") and "copies of reads" in text]
+    assert len(growing) >= 4
+
+
+def test_the_picture_shows_copies_and_what_is_left() -> None:
+    story = Story()
+    story.deploy(Behaviour())
+    place = max(n for n, each in enumerate(story.events) if isinstance(each, CopiesCounted))
+    place -= 5
+    picture = Picture(now=lambda: story.events[place].at)
+    for event in story.events[: place + 1]:
+        picture.take(event)
+    written = StringIO()
+    console = Console(width=120, file=written)
+    console.print(picture.render())
+    shown = written.getvalue()
+    assert "trying it on copies of users' reads" in shown
+    assert "copies of reads: 0 failed (0 %)" in shown
+    assert "left" in shown
 
 
 def test_no_block_of_the_steps_holds_a_copy() -> None:
