@@ -324,6 +324,9 @@ def test_the_stories_differ() -> None:
         "dying candidate": "restored",
         "promoted blue-green": "promoted",
         "convicted blue-green": "restored",
+        "promoted canary with copies": "promoted",
+        "promoted blue-green with copies": "promoted",
+        "convicted by copies": "restored",
         "rollback": "promoted",
     }
 
