@@ -394,8 +394,9 @@ class Mirrored:
     unanswered: int
     """Of those: cut off before an answer began."""
     lost: int
-    """Copies that got no answer because a connection broke or could not be made. The gateway
-    repeats a user's request then, a copy never: they say nothing about what users would see."""
+    """Copies that got no answer because a connection broke or could not be made, or because too
+    many were under way. The gateway repeats a user's request after the former, a copy never: they
+    say nothing about what users would see."""
     originals: int
     failed_originals: int
     """Of those: 5xx, as users saw them."""

@@ -108,7 +108,7 @@ def copies_in_words(copies: Copies) -> str:
     if copies.refused:
         text += f", {count(copies.refused)} refused (4xx)"
     if copies.lost:
-        text += f", {count(copies.lost)} more were lost with their connection"
+        text += f", {count(copies.lost)} more were lost on the way"
     text += (
         f"; of {count(copies.originals)} originals stable failed {count(copies.failed_originals)}"
         f" ({rate(copies.failed_originals, copies.originals)})"

@@ -42,7 +42,7 @@ class Copied:
     unanswered: int = 0
     """Of the copies that failed: not answered."""
     lost: int = 0
-    """Copies beside those that were lost with a connection."""
+    """Copies beside those that were lost on the way."""
     problem: str = ""
     kind: Literal["copied"] = "copied"
 

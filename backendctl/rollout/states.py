@@ -99,7 +99,7 @@ class Copies:
     refused: int = 0
     """Answered 4xx."""
     lost: int = 0
-    """Copies beside those that got lost with a connection."""
+    """Copies beside those that got lost on the way."""
     originals: int = 0
     failed_originals: int = 0
     problem: str = ""

@@ -352,12 +352,12 @@ def test_what_cannot_be_had_is_missing_and_never_zero(
         (
             Copies(40, 40, 30, 0, 7, 400, 0, "no counters could be had"),
             "40 copies of reads: 40 failed (100 %), 30 of them no answer in 10 s, "
-            "7 more were lost with their connection; of 400 originals stable failed 0 (0 %); "
+            "7 more were lost on the way; of 400 originals stable failed 0 (0 %); "
             "not whole: no counters could be had",
         ),
         (
             Copies(0, 0, 0, 0, 60, 600, 0),
-            "0 copies of reads: 0 failed (no requests), 60 more were lost with their connection; "
+            "0 copies of reads: 0 failed (no requests), 60 more were lost on the way; "
             "of 600 originals stable failed 0 (0 %)",
         ),
     ],
