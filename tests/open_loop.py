@@ -87,7 +87,7 @@ class OpenLoop:
     def _send(self, method: str, path: str) -> None:
         at = time.time()
         status, release = None, ""
-        body = None if method == "GET" else b"x" * (1 << 20 if path == "/upload" else 10)
+        body = None if method in ("GET", "HEAD") else b"x" * (1 << 20 if path == "/upload" else 10)
         connection = self._connection(new=path.startswith("/new"))
         try:
             connection.request(method, path, body, self._headers)

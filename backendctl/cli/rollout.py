@@ -56,6 +56,7 @@ def _status_data(opened: "Opened", found: "Status") -> dict[str, Any]:
         "in_flight": found.serving.rollout_in_flight is not None,
         "driver": to_json(found.driver) if found.driver_lives else None,
         "judgement": to_json(state.judgement) if state and state.judgement else None,
+        "copies": to_json(state.copies) if state and state.copies else None,
         "hold": to_json(state.hold) if state and state.hold else None,
         "pause": to_json(state.pause) if state and state.pause else None,
         "releases": {str(n): to_json(each) for n, each in found.releases.items()},
@@ -188,7 +189,7 @@ def explain(
     lines += sample_lines(found)
     if found.numbers.get("metrics"):
         heading = "The numbers that decided:" if found.decided else "The numbers so far:"
-        lines += [heading, *number_lines(found.numbers)]
+        lines += [heading, *number_lines(found.numbers, found.by_copies)]
     lines += [f"Note: {note}" for note in found.notes]
     lines += [f"next: {line}" for line in following]
     data = {

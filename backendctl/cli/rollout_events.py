@@ -63,16 +63,18 @@ class Lines:
 
     def of(self, event: "Event") -> list[str]:
         """Lines to tell just now."""
-        from backendctl.rollout.events import BlockObserved
+        from backendctl.rollout.events import BlockObserved, CopiesCounted
 
         self._standing.take(event)
-        if not isinstance(event, BlockObserved):
+        if not isinstance(event, BlockObserved | CopiesCounted):
             said = self._words.lines_of(event)
             self._told = event.at if said else self._told
             return [line for text in said for line in wrapped(text)]
         if event.at - self._told < EVERY:
             return []
         self._told = event.at
+        if isinstance(event, CopiesCounted):
+            return wrapped(f"    0 %: {self._standing.copies}")
         return [standing_in_words(self._standing, event.candidate_share, event.at)]
 
 
@@ -105,6 +107,7 @@ PHASES = {
     "migrate": "running the migration",
     "start": "starting the candidate",
     "verify": "trying it on the preview route, at 0 % of users' requests",
+    "mirror": "trying it on copies of users' reads, at 0 % of users' requests",
     "promote": "giving it all requests",
     "bake": "watching it at 100 %; stable is kept warm",
     "drain": "draining and stopping the former release",
@@ -132,6 +135,7 @@ class Words:
     def lines_of(self, event: "Event") -> list[str]:
         """What a person should read about an event; nothing for those that say nothing new."""
         from backendctl.rollout import events as e
+        from backendctl.rollout.copying import copies_in_words
         from backendctl.rollout.intents import in_words, weights_in_words
 
         match event:
@@ -146,6 +150,8 @@ class Words:
                 return [f"  {said}"] if said else []
             case e.StepsLeftOut():
                 return [f"  {event.words}"]
+            case e.MirroringEnded():
+                return [f"  {copies_in_words(event.copies)}"]
             case e.Shifted():
                 return [f"  traffic: {weights_in_words(event.weights)}"]
             case e.Judged() if event.judgement.decision != "continue":
@@ -184,6 +190,8 @@ def plan_in_words(plan: "RolloutPlan") -> str:
         text = f"release {plan.candidate}, the first"
     if plan.steps:
         text += f", {'/'.join(str(s) for s in plan.steps)} %"
+    if plan.mirror is not None:
+        text += f", after {plan.mirror.seconds:g} s of copies of {plan.mirror.percent} % of reads"
     if plan.bake and plan.stable is not None:
         text += f", then {plan.bake:g} s of bake"
     return text

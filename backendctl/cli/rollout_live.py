@@ -52,10 +52,10 @@ class _Screen:
             self._picture.take(event)
 
     def take(self, event: "Event") -> None:
-        from backendctl.rollout.events import BlockObserved, Ended, Held
+        from backendctl.rollout.events import BlockObserved, CopiesCounted, Ended, Held
 
         self._picture.take(event)
-        if not isinstance(event, BlockObserved):
+        if not isinstance(event, BlockObserved | CopiesCounted):
             for text in self._words.lines_of(event):
                 self._session.line(text)
         if isinstance(event, Ended | Held):
@@ -141,6 +141,8 @@ class Picture:
 
     def _evidence(self) -> Iterable[str]:
         standing = self.standing
+        if standing.phase == "mirror":
+            yield standing.copies or "no copy was counted yet"
         if standing.problem:
             yield f"not whole: {standing.problem}"
         if standing.against is not None:

@@ -87,6 +87,8 @@ class Standing:
         self.numbers: Mapping[str, Any] = {}
         """Of the newest judgement."""
         self.problem = ""
+        self.copies = ""
+        """What copies of requests came to so far, in words."""
         self.promoted_by_word = False
         self._restart(at)
 
@@ -100,6 +102,7 @@ class Standing:
     def take(self, event: "Event") -> None:
         """One more event."""
         from backendctl.rollout import events as e
+        from backendctl.rollout.copying import copies_in_words
 
         match event:
             case e.Began():
@@ -115,6 +118,8 @@ class Standing:
                 self._restart(event.at)
             case e.Commanded(verb="promote"):
                 self.promoted_by_word = True
+            case e.CopiesCounted():
+                self.copies = copies_in_words(event.copies)
             case e.BlockObserved():
                 self._block(event)
             case _:
@@ -146,6 +151,8 @@ class Standing:
         plan = self.plan
         if plan is None:
             return None
+        if self.phase == "mirror" and plan.mirror is not None:
+            return max(0.0, plan.mirror.seconds - (at - self.since))
         if self.phase == "bake":
             return max(0.0, plan.bake - (at - self.since))
         if self.phase == "step" and plan.verdict is not None:
@@ -154,7 +161,7 @@ class Standing:
 
     def seconds_left(self, at: float) -> float | None:
         """Seconds still needed for the present stage, about; None if that cannot be said."""
-        if self.phase not in ("step", "bake"):
+        if self.phase not in ("mirror", "step", "bake"):
             return None
         if self._seconds.told is None:
             return self.least_seconds(at)

@@ -29,6 +29,8 @@ def show_history(console: "Console", where: str, listed: "list[Summary]") -> Non
                 f"      {each.override} skipped its judgement: {each.override_reason}",
                 markup=False,
             )
+        if each.mirrored:
+            console.print(f"      {each.mirrored}", markup=False)
         if each.ended is None:
             console.print(f"      {each.stands}", markup=False)
         elif each.why:
@@ -53,7 +55,7 @@ def sample_lines(found: "Explanation") -> "Iterable[str]":
         yield "Requests that the candidate failed, the last of each kind:"
     for request in found.samples.requests:
         yield f"  {in_words(request)}"
-    if found.samples.requests and found.samples.log and not found.tail:
+    if (found.samples.requests or found.by_copies) and found.samples.log and not found.tail:
         yield "What it had logged last by then:"
         yield from (f"  | {line}" for line in found.samples.log)
 
@@ -69,14 +71,15 @@ def _timeline_text(line: "Line") -> str:
     return f"  {moment(line.at)}  {said}"
 
 
-def number_lines(numbers: Any) -> "Iterable[str]":
-    """The numbers of the judgement that decided."""
+def number_lines(numbers: Any, by_copies: bool = False) -> "Iterable[str]":
+    """The numbers of the judgement that decided; `by_copies`: of copies and their originals."""
     from backendctl.rollout.wording import metric_in_words
 
+    share = f"{numbers['percent']} %" + (" of reads copied" if by_copies else "")
+    arms = "copies and {:,} originals" if by_copies else "candidate and {:,} stable requests"
     yield (
         f"  evidence against it {numbers['evidence']:.3g} (undone at {numbers['evidence_limit']:g})"
-        f", at {numbers['percent']} %, {numbers['candidate_requests']:,} candidate and "
-        f"{numbers['stable_requests']:,} stable requests"
+        f", at {share}, {numbers['candidate_requests']:,} {arms.format(numbers['stable_requests'])}"
     )
     for name, each in numbers["metrics"].items():
         yield f"  {metric_in_words(name, each)}"

@@ -263,13 +263,24 @@ class Routes:
     """Release served to requests with the preview header, whatever the weights."""
     fallback: int | None = None
     """Release that takes over a request its own arm could not even accept."""
+    mirror: int | None = None
+    """Percent of users' read-only requests (GET and HEAD) that are copied to the release under
+    preview as well. Nobody waits for a copy or sees its answer."""
 
     def __post_init__(self) -> None:
         if self.weights and sum(self.weights.values()) != 100:
             raise ValueError(f"weights must sum to 100: {dict(self.weights)}")
         if any(w < 0 for w in self.weights.values()):
             raise ValueError(f"a weight is negative: {dict(self.weights)}")
+        if self.mirror is not None and (self.preview is None or not 1 <= self.mirror <= 100):
+            raise ValueError(f"{self.mirror} % cannot be copied to release {self.preview}")
 
+
+MIRROR_HEADER = "x-backendctl-mirrored"
+"""What a copy carries (value `1`) and its original does not."""
+MIRROR_PATIENCE = 10.0
+"""Seconds after which a copy that has not ended is cut off, so that a candidate which hangs holds
+on to few of them."""
 
 PREVIEW_HEADER = "x-backendctl-preview"
 """A request that carries this header (any value) goes to the release under preview."""
@@ -372,6 +383,31 @@ class Breakdown:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What became of the copies of read-only requests, beside their originals.
+
+    Cumulative: only differences of two mean anything. The originals are users' requests that could
+    have been copied: the copies are a random share of them, and so the same mix.
+    """
+
+    copies: int
+    """Copies that the release answered, or let wait for `MIRROR_PATIENCE`."""
+    failures: int
+    """Of those: answered 5xx."""
+    refused: int
+    """Of those: answered 4xx."""
+    unanswered: int
+    """Of those: cut off before an answer began."""
+    lost: int
+    """Copies that got no answer because a connection broke or could not be made, or because too
+    many were under way. The gateway repeats a user's request after the former, a copy never: they
+    say nothing about what users would see."""
+    originals: int
+    failed_originals: int
+    """Of those: 5xx, as users saw them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ArmSample:
     """Counters of one release since its series began. Only differences of two mean anything."""
 
@@ -393,6 +429,9 @@ class ArmSample:
     """Those of its own metrics that could not be read, and why."""
     refused: int = 0
     """Of the requests: those answered 4xx."""
+    mirrored: Mirrored | None = None
+    """What it did with copies, which are among none of the other counts; None where it is sent
+    none, or they are not counted."""
 
 
 @dataclass(frozen=True, slots=True)

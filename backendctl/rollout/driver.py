@@ -13,18 +13,21 @@ Ctrl-C or SIGTERM (both arrive as KeyboardInterrupt)
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from backendctl import interrupts
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Platform, Sample
 from backendctl.rollout import machine
+from backendctl.rollout.copying import copied_between
 from backendctl.rollout.effects import Effects, retrying
 from backendctl.rollout.events import Event, events_of
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.lease import Lease
 from backendctl.rollout.observations import (
     Command,
+    Copied,
     Measured,
     Observation,
     Outcome,
@@ -193,7 +196,8 @@ class Driver:
         now = self._now()
         if now >= window.until:
             self._window = None
-            self._feed(self._measured(window, now))
+            copying = self.state.phase is Phase.MIRROR
+            self._feed(self._copied(window, now) if copying else self._measured(window, now))
         else:
             self._feed(Tick())
         if self.state.observing:
@@ -207,7 +211,7 @@ class Driver:
         if self._window is None or self._window.key != key:
             sample, problem = self._sample()
             start = self._now()
-            self._window = _Window(key, start, start + self.state.plan.block, sample, problem)
+            self._window = _Window(key, start, start + self.state.block, sample, problem)
         return self._window
 
     def _measured(self, window: "_Window", now: float) -> Measured:
@@ -225,8 +229,24 @@ class Driver:
             uncompared=verdict.uncompared if verdict else (),
             optional=verdict.optional if verdict else (),
         )
-        self._window = _Window(window.key, now, now + plan.block, sample, problem)
+        self._window = _Window(window.key, now, now + self.state.block, sample, problem)
         return Measured(block, window.problem or problem or missing)
+
+    def _copied(self, window: "_Window", now: float) -> Copied:
+        sample, problem = self._sample()
+        plan = self.state.plan
+        if plan.stable is None:
+            raise ValueError("requests are copied although no release answers them")
+        copied = copied_between(
+            window.sample,
+            sample,
+            start=window.start,
+            end=now,
+            candidate=plan.candidate,
+            stable=plan.stable,
+        )
+        self._window = _Window(window.key, now, now + self.state.block, sample, problem)
+        return replace(copied, problem=window.problem or problem or copied.problem)
 
     def _sample(self) -> tuple[Sample | None, str]:
         try:

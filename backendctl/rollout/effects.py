@@ -26,6 +26,7 @@ from backendctl.rollout.intents import (
     Inspect,
     Intent,
     Migrate,
+    Mirror,
     Smoke,
     Stop,
 )
@@ -138,6 +139,9 @@ class Effects:
                 router.connect(intent.number, intent.deadline)
             case Apply():
                 routes = Routes(intent.weights, intent.preview, intent.fallback)
+                router.apply(routes, self._fence)
+            case Mirror(number=number):
+                routes = Routes({intent.stable: 100}, preview=number, mirror=intent.percent)
                 router.apply(routes, self._fence)
             case Smoke():
                 problem = self._probe(router.url, plan.smoke_paths, router.host)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from backendctl.rollout.intents import Intent
-from backendctl.rollout.observations import Command, Measured, Outcome, TakenOver
+from backendctl.rollout.observations import Command, Copied, Measured, Outcome, TakenOver
 from backendctl.rollout.records import Transition
-from backendctl.rollout.states import Hold, Phase, Result, RolloutPlan, State, Why
+from backendctl.rollout.states import Copies, Hold, Phase, Result, RolloutPlan, State, Why
 from backendctl.rollout.verdict import Block, Forecast, Judgement
 
 
@@ -92,6 +92,22 @@ class BlockObserved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CopiesCounted(Event):
+    """What copies of read-only requests came to so far, before the candidate answers any user."""
+
+    copies: Copies
+    problem: str
+    """Why the newest block is missing; empty when it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirroringEnded(Event):
+    """No request is copied any more, or will not be in a moment: what came of it."""
+
+    copies: Copies
+
+
+@dataclass(frozen=True, slots=True)
 class Judged(Event):
     """A judgement that differs from the one before it in its decision."""
 
@@ -140,6 +156,9 @@ def events_of(rollout: str, transition: Transition) -> Iterator[Event]:
         stable = after.plan.stable
         if after.plan.steps and stable is not None:
             yield StepsLeftOut(at, rollout, stable, after.plan.candidate)
+    ended = before is not None and before.phase is Phase.MIRROR and after.phase is not Phase.MIRROR
+    if ended and after.copies is not None:
+        yield MirroringEnded(at, rollout, after.copies)
     if before is not None and _shares(after) != _shares(before):
         yield Shifted(at, rollout, _shares(after))
     if before is not None and after.why is not None and after.why != before.why:
@@ -174,6 +193,8 @@ def _seen(rollout: str, transition: Transition) -> Iterator[Event]:
             former = before.judgement.decision if before.judgement is not None else None
             if judgement is not None and judgement.decision != former:
                 yield Judged(at, rollout, judgement)
+        case Copied() as copied if after.copies is not None:
+            yield CopiesCounted(at, rollout, after.copies, copied.problem)
         case Command() as command:
             yield Commanded(at, rollout, command.verb, command.by, command.reason)
         case TakenOver() as taken:

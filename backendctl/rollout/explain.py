@@ -4,15 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backendctl.rollout.copying import copies_in_words
 from backendctl.rollout.events import (
     Aborting,
     Began,
     BlockObserved,
     Commanded,
+    CopiesCounted,
     Event,
     Held,
     IntentEnded,
     Judged,
+    MirroringEnded,
     PhaseChanged,
     Shifted,
     StepsLeftOut,
@@ -24,9 +27,17 @@ from backendctl.rollout.judge import Judge
 from backendctl.rollout.observations import Command
 from backendctl.rollout.records import Record, Transition, replay
 from backendctl.rollout.samples import Samples
-from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State
+from backendctl.rollout.states import (
+    MIRROR_STAGE,
+    HoldKind,
+    Kind,
+    Phase,
+    Result,
+    RolloutPlan,
+    State,
+)
 from backendctl.rollout.undecided import no_verdict, so_far
-from backendctl.rollout.verdict import Decision
+from backendctl.rollout.verdict import Decision, to_json
 from backendctl.rollout.verdict.words import duration
 from backendctl.rollout.wording import end_in_words, moment, whereabouts
 
@@ -66,6 +77,8 @@ class Explanation:
     timeline: tuple[Line, ...]
     notes: tuple[str, ...]
     next: tuple[str, ...]
+    by_copies: bool = False
+    """It was undone for what it did with copies of requests, of which no examples are kept."""
 
 
 def explain(
@@ -84,8 +97,9 @@ def explain(
         samples=samples or Samples(),
         decided=state.ended or state.hold is not None or state.phase is Phase.ABORT,
         timeline=tuple(timeline(rollout, transitions)),
-        notes=(*_skipped(transitions), *state.notes),
+        notes=(*_skipped(transitions), *_mirrored(state), *state.notes),
         next=next_commands(state),
+        by_copies=state.judged_stage == MIRROR_STAGE and state.judgement is not None,
     )
 
 
@@ -100,6 +114,12 @@ def _skipped(transitions: Iterable[Transition]) -> Iterable[str]:
         judged = before.judgement
         stood = f"it stood at {judged.decision}: {judged.reason}" if judged else "none had begun"
         yield f"{seen.by} skipped the judgement ({seen.reason}); {stood}"
+
+
+def _mirrored(state: State) -> Iterable[str]:
+    """What copies of requests came to; that they convicted it stands in the reason."""
+    if state.copies is not None and state.phase is not Phase.MIRROR:
+        yield f"before its first weight: {copies_in_words(state.copies)}"
 
 
 def _decisive(state: State) -> Mapping[str, Any]:
@@ -162,6 +182,8 @@ def because(state: State) -> str:
     if state.override is not None:
         return f"{state.override.by} promoted it: {state.override.reason}"
     kind = state.plan.kind
+    if state.phase is Phase.MIRROR:
+        return copies_in_words(state.copies) if state.copies is not None else ""
     if state.result is not Result.PROMOTED:
         if judgement is None:
             return ""
@@ -235,6 +257,10 @@ def _line(event: Event, plan: RolloutPlan) -> Line | None:
             return Line(at, "shifted", weights_in_words(weights))
         case StepsLeftOut(at=at):
             return Line(at, "no steps", event.words)
+        case MirroringEnded(at=at, copies=copies):
+            return Line(at, "mirrored", copies_in_words(copies), to_json(copies))
+        case CopiesCounted(at=at, problem=problem) if problem:
+            return Line(at, "could not count copies", problem)
         case Judged(at=at, judgement=judgement):
             return Line(at, f"judged {judgement.decision}", judgement.reason, judgement.numbers)
         case IntentEnded(at=at, ok=False) as failed:

@@ -6,11 +6,13 @@ from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Store
+from backendctl.rollout.copying import copies_in_words
 from backendctl.rollout.events import Event, events_of
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.machine import NO_RETURN
 from backendctl.rollout.records import Record, Transition, replay
-from backendctl.rollout.states import Kind, Result, State
+from backendctl.rollout.states import Copies, Kind, Result, State
+from backendctl.rollout.verdict import from_json
 from backendctl.rollout.wording import end_in_words, whereabouts
 
 
@@ -48,6 +50,8 @@ class Summary:
     override: str
     """Who promoted it without a verdict; empty when nobody did."""
     override_reason: str
+    mirrored: str = ""
+    """What copies of requests came to, before its first weight; empty where none were made."""
 
 
 def serving(store: Store) -> Serving:
@@ -107,7 +111,13 @@ def summary(rollout: str, records: Sequence[Record]) -> Summary:
         why=why,
         override=by,
         override_reason=reason,
+        mirrored=_mirrored(records),
     )
+
+
+def _mirrored(records: Sequence[Record]) -> str:
+    found = next((record["copies"] for record in records if "copies" in record), None)
+    return "" if found is None else copies_in_words(from_json(Copies, found))
 
 
 def _stands(records: Sequence[Record], why: str) -> str:

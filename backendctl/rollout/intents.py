@@ -60,6 +60,17 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Copy a share of the read-only requests, all of which stable answers; ended by any `Apply`."""
+
+    number: int
+    """Release that gets the copies, on the preview route too."""
+    stable: int
+    percent: int
+    kind: Literal["mirror"] = "mirror"
+
+
+@dataclass(frozen=True, slots=True)
 class Smoke:
     """Send a few requests through the gateway's preview route and look at the answers."""
 
@@ -93,7 +104,17 @@ class Disconnect:
 
 
 Intent = (
-    Inspect | Migrate | Contract | EnsureReady | Connect | Apply | Smoke | Drain | Stop | Disconnect
+    Inspect
+    | Migrate
+    | Contract
+    | EnsureReady
+    | Connect
+    | Apply
+    | Mirror
+    | Smoke
+    | Drain
+    | Stop
+    | Disconnect
 )
 
 
@@ -112,6 +133,8 @@ def in_words(intent: Intent) -> str:
             return f"connect release {intent.number} to the gateway"
         case Apply():
             return f"route {weights_in_words(intent.weights)}"
+        case Mirror():
+            return f"copy {intent.percent} % of read-only requests to release {intent.number}"
         case Smoke():
             return f"send test requests to release {intent.number} on the preview route"
         case Drain():

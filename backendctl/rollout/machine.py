@@ -4,17 +4,28 @@ No clock, no I/O: whoever calls it journals the observation, does the intents th
 reports their outcomes. Folding the journaled observations again gives the same states.
 
 At most one intent is under way. A phase is a script of intents (`scripts.py`); when its last one
-has ended the phase that follows is entered. Traffic is watched in STEP, BAKE and HOLD, where no
-intent is under way.
+has ended the phase that follows is entered. Traffic is watched in MIRROR, STEP, BAKE and HOLD,
+while no intent is under way.
 """
 
 from dataclasses import replace
 
 from backendctl.platforms.base import Condition
-from backendctl.rollout.intents import Apply, Connect, Drain, EnsureReady, Inspect, Intent, in_words
+from backendctl.rollout.copying import added
+from backendctl.rollout.intents import (
+    Apply,
+    Connect,
+    Drain,
+    EnsureReady,
+    Inspect,
+    Intent,
+    Mirror,
+    in_words,
+)
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.observations import (
     Command,
+    Copied,
     Health,
     Measured,
     Observation,
@@ -22,8 +33,11 @@ from backendctl.rollout.observations import (
     TakenOver,
     Tick,
 )
-from backendctl.rollout.scripts import script, share_in
+from backendctl.rollout.scripts import end_of_mirroring, script, share_in
 from backendctl.rollout.states import (
+    MIRROR_STAGE,
+    WATCHED,
+    Copies,
     Hold,
     HoldKind,
     Kind,
@@ -43,6 +57,9 @@ SIGNAL = "a signal"
 """Who an abort is by when the process was told to stop."""
 NO_RETURN = frozenset({Phase.DRAIN, Phase.ABORT, Phase.DONE, Phase.RESTORED})
 """Phases that nothing interrupts: they already lead to an end."""
+
+TRIED = WATCHED | {Phase.VERIFY, Phase.PROMOTE}
+"""Phases in which the candidate has to stay healthy."""
 
 Stepped = tuple[State, tuple[Intent, ...]]
 
@@ -66,6 +83,8 @@ def step(state: State, observation: Observation, now: float, judge: Judge) -> St
             after = _outcome(state, observation, now)
         case Measured():
             after = _measured(state, observation, now, judge)
+        case Copied():
+            after = _copied(state, observation, now, judge)
         case Health():
             after = _health(state, observation, now)
         case Command():
@@ -112,8 +131,13 @@ def _advance(state: State, now: float) -> State:
         case Phase.START:
             return _enter(state, Phase.VERIFY, now)
         case Phase.VERIFY:
-            stepwise = state.plan.steps and state.comparable and state.override is None
-            return _proceed(state, Phase.STEP if stepwise else Phase.PROMOTE, now)
+            copies = state.plan.mirror and state.comparable and state.override is None
+            return _enter(state, Phase.MIRROR, now) if copies else _first_weight(state, now)
+        case Phase.MIRROR if not state.mirroring:
+            state = replace(state, evidence=None, judged_stage=-1, judgement=None)
+            return _first_weight(state, now)
+        case Phase.MIRROR:
+            return _watch(state, now) if state.override is None else _end_mirroring(state)
         case Phase.STEP:
             return _watch(state, now)
         case Phase.PROMOTE:
@@ -127,6 +151,17 @@ def _advance(state: State, now: float) -> State:
             return replace(state, phase=Phase.RESTORED, result=Result.RESTORED)
         case _:
             return state
+
+
+def _first_weight(state: State, now: float) -> State:
+    """Users' requests reach the candidate from here on."""
+    stepwise = state.plan.steps and state.comparable and state.override is None
+    return _proceed(state, Phase.STEP if stepwise else Phase.PROMOTE, now)
+
+
+def _end_mirroring(state: State) -> State:
+    """Nothing is copied while the rollout is held, or shifts."""
+    return _run(state, end_of_mirroring(state))
 
 
 def _proceed(state: State, phase: Phase, now: float) -> State:
@@ -187,7 +222,9 @@ def _outcome(state: State, outcome: Outcome, now: float) -> State:
         case Connect(number=number) if number == state.plan.candidate:
             state = replace(state, connected=True)
         case Apply():
-            state = replace(state, weights=dict(head.weights))
+            state = replace(state, weights=dict(head.weights), mirroring=False)
+        case Mirror():
+            state = replace(state, mirroring=True)
         case _:
             pass
     return _run(state, rest) if rest else _advance(replace(state, queue=()), now)
@@ -212,7 +249,7 @@ def _failed(state: State, head: Intent, outcome: Outcome, now: float) -> State:
 
 
 def _health(state: State, health: Health, now: float) -> State:
-    if state.phase not in (Phase.VERIFY, Phase.STEP, Phase.PROMOTE, Phase.BAKE, Phase.HOLD):
+    if state.phase not in TRIED:
         return state
     if state.hold is not None and state.hold.kind is HoldKind.STUCK:
         return state
@@ -260,6 +297,20 @@ def _measured(state: State, measured: Measured, now: float, judge: Judge) -> Sta
     return state  # on hold nothing is promoted, however good the numbers
 
 
+def _copied(state: State, copied: Copied, now: float, judge: Judge) -> State:
+    """Copies can only convict: what they lack is found out with the first weight."""
+    mirror, evidence = state.plan.mirror, state.evidence
+    if state.phase is not Phase.MIRROR or state.queue or mirror is None or evidence is None:
+        return state
+    evidence = judge.update(mirror.verdict, evidence, copied.block)
+    state = replace(state, evidence=evidence, copies=added(state.copies or Copies(), copied))
+    judgement = judge.judge(mirror.verdict, evidence, now - state.entered)
+    if judgement.decision == "fail":
+        why = Why("verdict", f"with copies of users' reads: {judgement.reason}")
+        return _abort(replace(state, judgement=judgement), why, now)
+    return _end_mirroring(state) if now - state.entered >= mirror.seconds else state
+
+
 def _after_step_block(state: State, decision: str, now: float) -> State:
     if decision == "pass" and not state.blind:
         state = replace(state, passed=state.judgement)
@@ -296,11 +347,12 @@ def _unless_late(state: State, decision: str, now: float) -> State:
 
 def _begin_evidence(state: State, judge: Judge) -> State:
     """Tell the verdict that a stage began, once for each stage that is observed."""
-    if state.phase not in (Phase.STEP, Phase.BAKE) or state.queue:
+    if state.phase not in (Phase.MIRROR, Phase.STEP, Phase.BAKE) or state.queue:
         return state
-    if state.judged_stage == state.stage:
+    stage = MIRROR_STAGE if state.phase is Phase.MIRROR else state.stage
+    if state.judged_stage == stage:
         return state
-    state = replace(state, judged_stage=state.stage)
+    state = replace(state, judged_stage=stage)
     verdict, baking = state.verdict, state.phase is Phase.BAKE
     if verdict is None:
         return replace(state, evidence=None)
@@ -348,7 +400,8 @@ def _command(state: State, command: Command, now: float) -> State:
             return state
         case "pause":
             state = replace(state, pause=word)
-            return _proceed(state, state.phase, now) if state.observing else state
+            at_weight = state.observing and state.phase is not Phase.MIRROR
+            return _proceed(state, state.phase, now) if at_weight else state
         case "approve" if state.hold is not None and state.hold.kind is HoldKind.APPROVAL:
             return _enter(state, state.hold.back, now)
         case "resume" if state.hold is not None and state.hold.kind is HoldKind.APPROVAL:
@@ -372,6 +425,8 @@ def _promote(state: State, now: float) -> State:
     if hold is not None or state.phase is Phase.STEP:
         why = state.why if hold is None else None
         return _proceed(replace(fresh, hold=None, why=why), Phase.PROMOTE, now)
+    if state.phase is Phase.MIRROR and not state.queue:
+        return _end_mirroring(fresh)
     return fresh  # before the steps: heeded after VERIFY; in BAKE: heeded by its clock
 
 

@@ -34,6 +34,20 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """The end of a block in which requests were copied: the copies in place of the candidate's
+    requests, the originals in place of stable's. Both are missing together; `problem` says why."""
+
+    block: Block
+    unanswered: int = 0
+    """Of the copies that failed: not answered."""
+    lost: int = 0
+    """Copies beside those that were lost on the way."""
+    problem: str = ""
+    kind: Literal["copied"] = "copied"
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """One look at the candidate's processes."""
 
@@ -75,4 +89,4 @@ class TakenOver:
     kind: Literal["taken-over"] = "taken-over"
 
 
-Observation = Outcome | Measured | Health | Command | Tick | TakenOver
+Observation = Outcome | Measured | Copied | Health | Command | Tick | TakenOver

@@ -8,11 +8,12 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ArmSample, Platform, Release, Sample, Span
 from backendctl.rollout.breakdowns import told_apart
 from backendctl.rollout.history import Serving
-from backendctl.rollout.states import Kind, RolloutPlan, Word
+from backendctl.rollout.states import Kind, Mirroring, RolloutPlan, Word
 from backendctl.rollout.traffic_history import LONGEST, Past, past_of, present_rate
 from backendctl.rollout.verdict import Forecast, Limits, Own, forecast, plan_for
 from backendctl.rollout.verdict import Plan as VerdictPlan
 from backendctl.rollout.verdict.parameters import (
+    ERRORS,
     FAIL_WEIGHTS,
     SHARE_TOLERANCE,
     STICKY_FAIL_WEIGHTS,
@@ -27,6 +28,12 @@ blocks, and under 1 s the gateway's own flush interval shows."""
 FIRST_BAKE = 10.0
 """Seconds a first release must stay healthy at most: there is no stable to compare it with, but
 one that dies after a few seconds should not count as deployed."""
+MIRROR_ALPHA = 0.001
+"""Most chance that copies convict a release which fails no more of them than it may: a tenth of
+what the steps may, for only what is outright broken is to be found."""
+MIRROR_BLOCKS = 12
+MIRROR_WARM_UP = 1.0 / 3.0
+"""Most of the time of mirroring that is warm-up."""
 SERIES = 3
 """How often the count of the present traffic is begun anew with the gateway's counters."""
 NEAR = 0.5
@@ -136,6 +143,7 @@ def plan_rollout(
         candidate_ran=candidate_ran,
         contract=bool(candidate.processes.contract) and kind is not Kind.ROLLBACK,
         approvals=rollout.approvals if kind in (Kind.CANARY, Kind.BLUE_GREEN) else (),
+        mirror=_mirroring(spec) if kind in (Kind.CANARY, Kind.BLUE_GREEN) else None,
     )
 
 
@@ -190,6 +198,31 @@ def _bake_verdict(spec: Spec, bake: float, past: Past | None) -> VerdictPlan:
         deadline=bake + spec.rollout.deadline,
         own=_own(spec),
     )
+
+
+def _mirroring(spec: Spec) -> Mirroring | None:
+    """Errors of copies against the release limit, and against their originals.
+
+    Evidence may reach its bound within half of what is left after warm-up.
+    """
+    rollout = spec.rollout
+    if rollout.mirror is None:
+        return None
+    seconds = rollout.mirror_time
+    warm_up = min(rollout.warm_up, MIRROR_WARM_UP * seconds)
+    verdict = plan_for(
+        Limits(spec.slo.error_rate, max_ratio=rollout.max_ratio),
+        steps=(rollout.mirror,),
+        warm_up=warm_up,
+        step_time=seconds - warm_up,
+        deadline=seconds,
+        alpha=MIRROR_ALPHA,
+        weights={ERRORS: FAIL_WEIGHTS[ERRORS]},
+        speed_limit=(seconds - warm_up) / 2.0,
+        share_tolerance=0.0,  # the shares are of copies and originals, not of requests
+    )
+    block = min(LONGEST_BLOCK, max(SHORTEST_BLOCK, seconds / MIRROR_BLOCKS))
+    return Mirroring(rollout.mirror, seconds, block, verdict)
 
 
 def _own(spec: Spec, stable: ArmSample | None = None) -> tuple[Own, ...]:

@@ -18,7 +18,7 @@ from backendctl.rollout import machine
 from backendctl.rollout.intents import Intent
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.observations import Observation
-from backendctl.rollout.states import RolloutPlan, State
+from backendctl.rollout.states import Phase, RolloutPlan, State
 from backendctl.rollout.verdict import to_json
 
 FORMAT = 2
@@ -70,6 +70,8 @@ def _decided(transition: Transition) -> dict[str, Any]:
         decided["hold"] = to_json(after.hold)
     if after.why is not None and (before is None or after.why != before.why):
         decided["why"] = to_json(after.why)
+    if before is not None and before.phase is Phase.MIRROR is not after.phase and after.copies:
+        decided["copies"] = to_json(after.copies)
     if transition.intents:
         decided["intent"] = {"serial": after.serial, **to_json(transition.intents[0])}
     if after.result is not None:

@@ -17,6 +17,7 @@ from backendctl.rollout.intents import (
     Inspect,
     Intent,
     Migrate,
+    Mirror,
     Smoke,
     Stop,
 )
@@ -39,6 +40,8 @@ def script(state: State, phase: Phase) -> tuple[Intent, ...]:
                 Apply(_all_to(plan.stable), preview=plan.candidate),
                 Smoke(plan.candidate),
             )
+        case Phase.MIRROR if plan.mirror is not None and plan.stable is not None:
+            return (Mirror(plan.candidate, plan.stable, plan.mirror.percent),)
         case Phase.STEP | Phase.PROMOTE:
             return (Inspect(plan.candidate), _shift(state, share_in(state, phase)))
         case Phase.DRAIN:
@@ -47,6 +50,11 @@ def script(state: State, phase: Phase) -> tuple[Intent, ...]:
             return _restore(state)
         case _:
             return ()
+
+
+def end_of_mirroring(state: State) -> tuple[Intent, ...]:
+    """No request is copied any more; the preview route stays."""
+    return (Apply(_all_to(state.plan.stable), preview=state.plan.candidate),)
 
 
 def share_in(state: State, phase: Phase) -> int:

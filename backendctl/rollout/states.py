@@ -28,6 +28,8 @@ class Phase(StrEnum):
     START = "start"
     VERIFY = "verify"
     """Connected at 0 %, test requests on the preview route."""
+    MIRROR = "mirror"
+    """Still at 0 %, it gets copies of users' read-only requests."""
     STEP = "step"
     PROMOTE = "promote"
     BAKE = "bake"
@@ -38,6 +40,12 @@ class Phase(StrEnum):
     ABORT = "abort"
     DONE = "done"
     RESTORED = "restored"
+
+
+WATCHED = frozenset({Phase.MIRROR, Phase.STEP, Phase.BAKE, Phase.HOLD})
+"""Phases in which traffic is watched while no effect is under way."""
+MIRROR_STAGE = -2
+"""Stands for the time before the first weight; the stages with weights count from 0."""
 
 
 class Result(StrEnum):
@@ -64,6 +72,38 @@ class Word:
 
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mirroring:
+    """How users' read-only requests are copied to the candidate before its first weight."""
+
+    percent: int
+    seconds: float
+    block: float
+    """Length of a block of measurement."""
+    verdict: VerdictPlan
+    """The copies against the limit, and against their originals: it can only convict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What became of them so far."""
+
+    requests: int = 0
+    """Copies that the candidate answered or let wait."""
+    failed: int = 0
+    """Of those: answered 5xx, or not at all."""
+    unanswered: int = 0
+    """Of the failed: not answered."""
+    refused: int = 0
+    """Answered 4xx."""
+    lost: int = 0
+    """Copies beside those that got lost on the way."""
+    originals: int = 0
+    failed_originals: int = 0
+    problem: str = ""
+    """Why some of the numbers are missing; empty when none are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +144,8 @@ class RolloutPlan:
     """What stable's own behaviour is known from, for a person."""
     exempt: Word | None = None
     """Whose word it was that this began outside the windows for deploys."""
+    mirror: Mirroring | None = None
+    """None where nothing is copied."""
 
     @property
     def bake_stage(self) -> int:
@@ -162,7 +204,11 @@ class State:
     unready_since: float | None = None
     evidence: Evidence | None = None
     judged_stage: int = -1
-    """The stage for which the evidence was last begun."""
+    """The stage for which the evidence was last begun; `MIRROR_STAGE` for that of the copies."""
+    mirroring: bool = False
+    """Requests are being copied, as last confirmed by the gateway."""
+    copies: Copies | None = None
+    """None before any were counted."""
     judgement: Judgement | None = None
     passed: Judgement | None = None
     """The last judgement that let the candidate go on."""
@@ -192,11 +238,19 @@ class State:
     @property
     def observing(self) -> bool:
         """Whether no effect is under way and traffic is being watched."""
-        return not self.queue and self.phase in (Phase.STEP, Phase.BAKE, Phase.HOLD)
+        return not self.queue and self.phase in WATCHED
+
+    @property
+    def block(self) -> float:
+        """Length of a block of measurement, seconds."""
+        copying = self.plan.mirror if self.phase is Phase.MIRROR else None
+        return copying.block if copying is not None else self.plan.block
 
     @property
     def verdict(self) -> VerdictPlan | None:
         """What the present evidence was gathered under."""
+        if self.judged_stage == MIRROR_STAGE:
+            return self.plan.mirror.verdict if self.plan.mirror is not None else None
         baking = self.judged_stage == self.plan.bake_stage
         return self.plan.bake_verdict if baking else self.plan.verdict
 

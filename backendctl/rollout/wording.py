@@ -28,6 +28,8 @@ def whereabouts(
             return f"trying release {candidate} on the preview route"
         case Phase.PROMOTE:
             return f"giving release {candidate} all requests"
+        case Phase.MIRROR:
+            return f"trying release {candidate} on copies of users' reads, at 0 %"
         case Phase.BAKE:
             return f"watching release {candidate} at 100 %"
         case Phase.DRAIN if stable is None:

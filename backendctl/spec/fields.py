@@ -5,9 +5,10 @@ reference page (`schema`).
 """
 
 import re
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -118,8 +119,13 @@ class _OneLine:
 
 
 def unit_at(field: FieldInfo | None) -> units.Unit | None:
-    """The unit in which a field is written, if it is a quantity."""
-    found = field.metadata if field is not None else []
+    """The unit in which a field is written, if it is a quantity, or one that may be absent."""
+    if field is None:
+        return None
+    found = list(field.metadata)
+    if get_origin(field.annotation) in (types.UnionType, Union):
+        for kind in get_args(field.annotation):
+            found += getattr(kind, "__metadata__", ())
     return next((each.unit for each in found if isinstance(each, Written)), None)
 
 

@@ -461,6 +461,12 @@ class Rollout(_Part):
     synthetic: PerSecond = Field(default=0.0, examples=["50/s"])
     """Reads per second that backendctl itself sends while a release is judged, on `local` only,
     where nobody else may use the service. `deploy --traffic` says it for one deploy."""
+    mirror: Share | None = Field(default=None, examples=["10%"])
+    """Share of GET and HEAD requests that is copied to a release before it answers any user, on
+    `local` only; its answers to copies are thrown away. None when absent. Not for a service in
+    which a GET changes something: a copy changes it once more."""
+    mirror_time: Seconds = Field(default=60.0, gt=0, examples=["60s"])
+    """How long requests are copied, where `mirror` says so."""
     approvals: tuple[Share, ...] = Field(default=(), examples=[[100]])
     """Percentages of traffic that a release gets only after `backendctl rollout approve`; 100 is
     all of it. The rollout waits at most as long as `hold` says."""

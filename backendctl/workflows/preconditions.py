@@ -53,6 +53,8 @@ def stands(state: State) -> str:
     if state.hold is not None:
         kinds = {HoldKind.PAUSED: "paused", HoldKind.APPROVAL: "waiting for an approval"}
         return f"{kinds.get(state.hold.kind, 'held')} at {share} %"
+    if state.phase is Phase.MIRROR:
+        return "trying its release on copies of users' reads, at 0 %"
     if state.phase in (Phase.STEP, Phase.BAKE):
         return f"watched at {share} %"
     return f"in phase {state.phase}"

@@ -42,6 +42,7 @@ def scenarios() -> Iterator[Scenario]:
             "promoted",
             before=_served_anew(migrate),
         )
+    yield from _tried_on_copies()
     yield Scenario("resumed by another process", _resume, "promoted", before=_left_held)
     yield Scenario("recovery", lambda shop: shop.recover(), "restored", before=_left_at_a_step)
     yield Scenario("first release", lambda shop: shop.deploy(migrate=True), "promoted", first=True)
@@ -62,6 +63,25 @@ def _deploys(strategy: Strategy, migrate: bool) -> Iterator[Scenario]:
     yield Scenario(named.format("abort"), good, "restored", cues=(Cue(_enters(watched), "abort"),))
     yield Scenario(named.format("rollback"), bad, "restored")
     yield Scenario(named.format("hold"), good, "promoted", cues=pause_and_resume)
+
+
+def _tried_on_copies() -> Iterator[Scenario]:
+    """Reads are copied to the candidate before its first weight."""
+
+    def good(shop: Shop) -> Outcome:
+        return shop.deploy(mirror=50)
+
+    def switched(shop: Shop) -> Outcome:
+        return shop.deploy(Strategy.BLUE_GREEN, mirror=50)
+
+    def bad(shop: Shop) -> Outcome:
+        return shop.deploy(bad=True, mirror=100)
+
+    yield Scenario("canary with copies, promote", good, "promoted")
+    yield Scenario("blue-green with copies, promote", switched, "promoted")
+    yield Scenario("canary with copies, rollback", bad, "restored")
+    abort = (Cue(_enters("mirror"), "abort"),)
+    yield Scenario("canary with copies, abort", good, "restored", cues=abort)
 
 
 def _with(migrate: bool) -> str:

@@ -76,9 +76,15 @@ class Shop:
         migrate: bool = False,
         bad: bool = False,
         unjudged: bool = False,
+        mirror: int | None = None,
     ) -> Outcome:
-        """A new release, rolled out; `unjudged`: on a person's word and without a bake."""
+        """A new release, rolled out; `unjudged`: on a person's word and without a bake; `mirror`:
+        percent of reads that it is tried on first."""
         store, spec = self.platform.store, self.spec
+        if mirror is not None:
+            copying = {"mirror": mirror, "mirror_time": self.spec.rollout.step_time * 2}
+            rollout = spec.rollout.model_copy(update=copying)
+            spec = spec.model_copy(update={"rollout": rollout})
         if unjudged:
             short = spec.rollout.model_copy(update={"bake": 0.0})
             spec = spec.model_copy(update={"rollout": short})

@@ -24,6 +24,7 @@ from backendctl.platforms.base import (
     Holder,
     JobResult,
     Latencies,
+    Mirrored,
     OnLine,
     Package,
     PersonCommand,
@@ -79,7 +80,9 @@ class Behaviour:
     dies_after: float | None = None
     """Seconds after its start; then it crashes for ever."""
     errors: float = 0.0
-    """Fraction of its answers that are errors."""
+    """Fraction of its answers that are errors, to users and to copies."""
+    hangs: float = 0.0
+    """Fraction of copies that it never answers."""
     slow: float = 0.0
     """Fraction of its answers that take 2 s; the others take 5 ms."""
     migration_status: int = 0
@@ -106,6 +109,22 @@ class Counters:
 
 
 @dataclass
+class CopyCounters:
+    """What the gateway counted of copies to one release, and of their originals."""
+
+    copies: float = 0.0
+    failures: float = 0.0
+    unanswered: float = 0.0
+    lost: float = 0.0
+    originals: float = 0.0
+    failed_originals: float = 0.0
+
+
+READS = 0.8
+"""Of users' requests."""
+
+
+@dataclass
 class Environment:
     """The state behind the fake parts; it survives a `Killed` driver as a real one would."""
 
@@ -115,6 +134,8 @@ class Environment:
     connected: set[int] = field(default_factory=set)
     routes: Routes | None = None
     counters: dict[int, Counters] = field(default_factory=dict)
+    copies: dict[int, CopyCounters] = field(default_factory=dict)
+    counts_copies: bool = True
     in_flight: set[int] = field(default_factory=set)
     """Releases that may have requests in flight: had weight since they were last drained."""
     failed: float = 0.0
@@ -144,6 +165,7 @@ class Environment:
         """Simulated users for so long."""
         if self.routes is None:
             return
+        self._copy(self.routes, self.rps * seconds * READS)
         for number, share in self.routes.weights.items():
             requests = self.rps * seconds * share / 100
             if requests == 0.0:
@@ -162,6 +184,24 @@ class Environment:
             else:
                 counters.errors += requests
                 self.failed += requests
+
+    def _copy(self, routes: Routes, reads: float) -> None:
+        if routes.mirror is None or routes.preview is None:
+            return
+        it = self.behaviour(routes.preview)
+        counters = self.copies.setdefault(routes.preview, CopyCounters())
+        counters.originals += reads
+        counters.failed_originals += sum(
+            reads * share / 100 * self.behaviour(number).errors
+            for number, share in routes.weights.items()
+        )
+        copies = reads * routes.mirror / 100
+        if self.condition(routes.preview) is not Condition.READY:
+            counters.lost += copies
+            return
+        counters.copies += copies
+        counters.unanswered += copies * it.hangs
+        counters.failures += copies * (1 - it.hangs) * it.errors
 
 
 def gateway_error(what: str) -> BackendctlError:
@@ -189,6 +229,8 @@ class FakeRuntime:
         weight = env.routes.weights.get(number, 0) if env.routes else 0
         if weight > 0:
             env.broken_rules.append(f"release {number} was stopped with weight {weight}")
+        if env.routes is not None and env.routes.mirror and env.routes.preview == number:
+            env.broken_rules.append(f"release {number} was stopped while requests are copied to it")
         if number in env.in_flight:
             env.broken_rules.append(f"release {number} was stopped without being drained")
         env.behaviour(number).started = None
@@ -263,6 +305,8 @@ class FakeRouter:
                 env.in_flight.add(number)
         env.routes = routes
         env.applied.append(routes)
+        if routes.mirror is not None and routes.preview is not None:
+            env.copies.setdefault(routes.preview, CopyCounters())
         env.point("apply:after")
 
     def read(self) -> Routes | None:
@@ -312,8 +356,23 @@ class FakeMeter:
                 histogram,
                 healthy,
                 self._breakdown(number, it),
+                mirrored=self._mirrored(number),
             )
         return Sample(self._env.clock.now(), arms)
+
+    def _mirrored(self, number: int) -> Mirrored | None:
+        it = self._env.copies.get(number)
+        if it is None or not self._env.counts_copies:
+            return None
+        return Mirrored(
+            int(it.copies),
+            int(it.failures),
+            0,
+            int(it.unanswered),
+            int(it.lost),
+            int(it.originals),
+            int(it.failed_originals),
+        )
 
     def _breakdown(self, number: int, counters: Counters) -> Breakdown | None:
         if not any(it.endpoints for it in self._env.behaviours.values()):

@@ -31,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         Handler.count += 1
         bad = os.environ.get("BAD") == "yes" and Handler.count % 3 == 0
-        broken = os.environ.get("BROKEN")
+        broken = tuple(os.environ.get("BROKEN", "").split())
         bad = bad or (broken and self.path.startswith(broken))
         status = 500 if bad and self.path != "/readyz" else 200
         body = os.environ.get("PORT", "").encode()
@@ -78,7 +78,15 @@ def environment(project: Path) -> Platform:
     return open_platform(project, spec(), "local")
 
 
-def deploy(platform: Platform, project: Path, values: dict[str, str]) -> Outcome:
+def mirroring() -> Spec:
+    """The same after 6 s in which half of the reads are copied."""
+    rollout = spec().rollout.model_copy(update={"mirror": 50, "mirror_time": 6.0})
+    return spec().model_copy(update={"rollout": rollout})
+
+
+def deploy(
+    platform: Platform, project: Path, values: dict[str, str], promises: Spec | None = None
+) -> Outcome:
     """What `backendctl deploy` does, on a tree of one file."""
     tree = project / "tree"
     tree.mkdir(exist_ok=True)
@@ -94,7 +102,7 @@ def deploy(platform: Platform, project: Path, values: dict[str, str]) -> Outcome
         )
         return run_rollout(
             platform,
-            spec(),
+            promises or spec(),
             release,
             Strategy.CANARY,
             lambda event: print(event, file=sys.stderr, flush=True),

@@ -16,7 +16,7 @@ from backendctl.rollout.judge import shipped
 from backendctl.rollout.records import check, fold
 from backendctl.rollout.states import Phase, State
 from backendctl.workflows.rollouts import post_command, recover, run_rollback
-from tests.faults.rollout_driver import deploy, environment, spec
+from tests.faults.rollout_driver import deploy, environment, mirroring, spec
 from tests.open_loop import OpenLoop
 from tests.waiting import eventually
 
@@ -117,6 +117,21 @@ def test_a_bad_release_is_convicted_and_only_its_own_errors_reach_users(
     assert "evidence" in outcome.reason
     assert all(each.status == 500 for each in users.failed)
     shop.assert_whole(stable)
+
+
+def test_a_release_that_fails_all_its_reads_is_undone_before_any_user_sees_it(
+    shop: Shop, stable: int
+) -> None:
+    with shop.users() as users:
+        users.run(0.5)
+        outcome = deploy(shop.platform, shop.project, {"BROKEN": "/keep /new"}, mirroring())
+        users.run(0.5)
+    assert outcome.result == "restored", outcome.reason
+    assert "with copies of users' reads: candidate failed" in outcome.reason
+    assert len(users.outcomes) > 300
+    assert users.failed == []
+    shop.assert_whole(stable)
+    assert check(shop.platform.store.records(outcome.rollout), shipped()) == []
 
 
 def test_a_driver_killed_at_a_step_is_recovered_without_a_failed_request(

@@ -29,6 +29,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit, parse_qsl
 
 counts, lock, name = Counter(), threading.Lock(), sys.argv[2]
+said, headers = {}, {}
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -42,11 +43,18 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, b"ready")
         if where.path == "/counts":
             return self.answer(200, json.dumps(counts).encode())
-        query = dict(parse_qsl(where.query))
+        if where.path == "/headers":
+            return self.answer(200, json.dumps(headers).encode())
+        if where.path == "/say":
+            said.update(parse_qsl(where.query))
+            return self.answer(200, b"said")
+        query = {**said, **dict(parse_qsl(where.query))}
         status = int(query.get("status", 200))
         with lock:
             counts["requests"] += 1
             counts["errors"] += status >= 500
+            headers.clear()
+            headers.update((key.lower(), value) for key, value in self.headers.items())
         if self.headers.get("upgrade"):
             return self.echo()
         if "stream" in query:
@@ -54,14 +62,15 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(float(query.get("sleep", 0)))
         self.answer(status, name.encode())
 
-    do_POST = do_DELETE = do_GET
+    do_POST = do_DELETE = do_HEAD = do_GET
 
     def answer(self, status, body):
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.send_header("x-release", name)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         self.wfile.flush()
 
     def stream(self, parts):
@@ -136,9 +145,22 @@ class Stand:
 
     def counted(self, number: int) -> Counter[str]:
         """What the release itself counted."""
+        return Counter(json.loads(self._ask(number, "/counts")))
+
+    def last_headers(self, number: int) -> dict[str, str]:
+        """Those of the last request it was sent, names in lower case."""
+        return dict(json.loads(self._ask(number, "/headers")))
+
+    def say(self, number: int, **wishes: float) -> None:
+        """How it treats each request from now on: `status=500`, `sleep=60`."""
+        words = "&".join(f"{name}={value}" for name, value in wishes.items())
+        self._ask(number, f"/say?{words}")
+
+    def _ask(self, number: int, path: str) -> bytes:
+        """A question to the release itself, past the gateway."""
         connection = http.client.HTTPConnection(HOST, self.at[number].ports[0], timeout=5)
-        connection.request("GET", "/counts")
-        return Counter(json.loads(connection.getresponse().read()))
+        connection.request("GET", path)
+        return connection.getresponse().read()
 
     def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         """What a user gets."""

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backendctl.platforms.base import PREVIEW_COOKIE, PREVIEW_HEADER, Routes
+from backendctl.platforms.base import (
+    MIRROR_HEADER,
+    MIRROR_PATIENCE,
+    PREVIEW_COOKIE,
+    PREVIEW_HEADER,
+    Routes,
+)
 
 ROUTES_NAME = "release"
 STAT_PREFIX = "gateway"
@@ -42,6 +48,12 @@ METADATA = "backendctl"
 RELEASE = "release"
 """Our name space in Envoy's metadata, and its key on each process: the release that it is of."""
 _STICKY_COOKIE = "backendctl-session"
+VIRTUAL_HOST = "all"
+ORIGINALS = "originals"
+"""Prefix of the route whose requests are copied, in Envoy's statistics; the release follows."""
+_COPIES_AT_ONCE = 256
+"""Copies under way at a time; more are left out. A candidate that hangs keeps each of them for
+`MIRROR_PATIENCE`, and with it memory and a connection of the gateway's."""
 
 TYPE = "type.googleapis.com/"
 _CLUSTER_TYPE = TYPE + "envoy.config.cluster.v3.Cluster"
@@ -72,23 +84,37 @@ class Arm:
     number: int
     fallback: int | None = None
     preview: bool = False
+    mirror: bool = False
 
     @property
     def cluster(self) -> str:
-        """`rel-7`; `rel-7-fb-6` when 6 takes over what 7 cannot accept; `rel-7-preview`."""
+        """`rel-7`; `rel-7-fb-6` when 6 takes over what 7 cannot accept; `rel-7-preview`;
+        `rel-7-mirror` for copies of requests."""
         name = f"rel-{self.number}"
         if self.fallback is not None:
             return f"{name}-fb-{self.fallback}"
+        if self.mirror:
+            return f"{name}-mirror"
         return f"{name}-preview" if self.preview else name
+
+    @property
+    def serves_users(self) -> bool:
+        """Whether what it answers is for users, by their weights."""
+        return not self.preview and not self.mirror
 
     @classmethod
     def parse(cls, cluster: str) -> "Arm | None":
         """The arm a cluster name stands for; None for other clusters."""
-        found = re.fullmatch(r"rel-(\d+)(?:-fb-(\d+)|-(preview))?", cluster)
+        found = re.fullmatch(r"rel-(\d+)(?:-fb-(\d+)|-(preview|mirror))?", cluster)
         if found is None:
             return None
-        number, fallback, preview = found.groups()
-        return cls(int(number), int(fallback) if fallback else None, preview is not None)
+        number, fallback, purpose = found.groups()
+        return cls(
+            int(number),
+            int(fallback) if fallback else None,
+            preview=purpose == "preview",
+            mirror=purpose == "mirror",
+        )
 
 
 def arms_of(routes: Routes) -> tuple[Arm, ...]:
@@ -97,8 +123,12 @@ def arms_of(routes: Routes) -> tuple[Arm, ...]:
         Arm(number, routes.fallback if routes.fallback != number and weight else None)
         for number, weight in sorted(routes.weights.items())
     )
-    preview = () if routes.preview is None else (Arm(routes.preview, preview=True),)
-    return weighted + preview
+    if routes.preview is None:
+        return weighted
+    preview = Arm(routes.preview, preview=True)
+    if routes.mirror is None:
+        return (*weighted, preview)
+    return (*weighted, preview, Arm(routes.preview, mirror=True))
 
 
 # --- start-up ---------------------------------------------------------------------------------
@@ -197,26 +227,16 @@ def clusters(
 ) -> dict[str, Any]:
     """The CDS file: a cluster per release, and one per arm that stands before others."""
     resources = [_release_cluster(number, at) for number, at in sorted(releases.items())]
-    resources += [_aggregate(arm) for arm in behind]
+    resources += [
+        _mirror_cluster(arm, releases[arm.number]) if arm.mirror else _aggregate(arm)
+        for arm in behind
+    ]
     return {"version_info": version, "resources": resources}
 
 
 def _release_cluster(number: int, at: Endpoints) -> dict[str, Any]:
-    name = Arm(number).cluster
-    endpoints = [
-        {
-            "endpoint": {"address": {"socket_address": {"address": HOST, "port_value": port}}},
-            "metadata": {"filter_metadata": {METADATA: {RELEASE: number}}},
-        }
-        for port in at.ports
-    ]
     return {
-        "@type": _CLUSTER_TYPE,
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": CONNECT_TIMEOUT,
-        "lb_policy": "LEAST_REQUEST",
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        **_static(Arm(number), at),
         "circuit_breakers": _limits(),
         "common_lb_config": {
             # Never send to a process known to be down: with Envoy's default a release of which
@@ -241,10 +261,44 @@ def _release_cluster(number: int, at: Endpoints) -> dict[str, Any]:
                 },
             }
         ],
+    }
+
+
+def _mirror_cluster(arm: Arm, at: Endpoints) -> dict[str, Any]:
+    """A cluster of its own on the same processes: what copies do is counted apart, waits in a
+    connection pool of its own, and ends in time whatever the release does. Without health checks:
+    the release has them already, and a copy that does not arrive does no harm."""
+    few = dict.fromkeys(
+        ("max_connections", "max_pending_requests", "max_requests"), _COPIES_AT_ONCE
+    )
+    return {
+        **_static(arm, at, {"max_stream_duration": f"{MIRROR_PATIENCE:g}s"}),
+        "circuit_breakers": {"thresholds": [{"priority": "DEFAULT", **few}]},
+    }
+
+
+def _static(arm: Arm, at: Endpoints, protocol: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    endpoints = [
+        {
+            "endpoint": {"address": {"socket_address": {"address": HOST, "port_value": port}}},
+            "metadata": {"filter_metadata": {METADATA: {RELEASE: arm.number}}},
+        }
+        for port in at.ports
+    ]
+    return {
+        "@type": _CLUSTER_TYPE,
+        "name": arm.cluster,
+        "type": "STATIC",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "lb_policy": "LEAST_REQUEST",
+        "load_assignment": {
+            "cluster_name": arm.cluster,
+            "endpoints": [{"lb_endpoints": endpoints}],
+        },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "common_http_protocol_options": {"idle_timeout": UPSTREAM_IDLE},
+                "common_http_protocol_options": {"idle_timeout": UPSTREAM_IDLE, **(protocol or {})},
                 "explicit_http_config": {"http_protocol_options": {}},
             }
         },
@@ -299,7 +353,7 @@ def route_table(routes: Routes | None, version: str, *, sticky: bool = False) ->
                 "validate_clusters": True,
                 "virtual_hosts": [
                     {
-                        "name": "all",
+                        "name": VIRTUAL_HOST,
                         "domains": ["*"],
                         "include_request_attempt_count": True,
                         "routes": entries,
@@ -321,19 +375,19 @@ def _entries(routes: Routes, sticky: bool) -> list[dict[str, Any]]:
     weighted = [
         {"name": arm.cluster, "weight": routes.weights[arm.number]}
         for arm in arms_of(routes)
-        if not arm.preview
+        if arm.serves_users
     ]
     split = {"weighted_clusters": {"clusters": weighted}}
     entries = []
     if routes.preview is not None:
         target = {"cluster": Arm(routes.preview, preview=True).cluster}
         for wish in _PREVIEW_WISHES:
-            entries += _by_method(target, [wish], None)
+            entries += _by_method(target, [wish], Routes({}))
     if not routes.weights:  # a first release, before any user's request may reach it
         return [*entries, _no_release()]
     if sticky:
-        entries += _by_session(weighted, routes.fallback)
-    return entries + _by_method(split, [], routes.fallback)
+        entries += _by_session(weighted, routes)
+    return entries + _by_method(split, [], routes)
 
 
 _PREVIEW_WISHES = (
@@ -345,7 +399,7 @@ _PREVIEW_WISHES = (
 )
 
 
-def _by_session(weighted: Sequence[Any], fallback: int | None) -> list[dict[str, Any]]:
+def _by_session(weighted: Sequence[Any], routes: Routes) -> list[dict[str, Any]]:
     """Routes that pick the arm by a session's name.
 
     Envoy makes hash cookies only where it also balances by hash, so the name is the identifier of
@@ -357,8 +411,8 @@ def _by_session(weighted: Sequence[Any], fallback: int | None) -> list[dict[str,
         weights = {"clusters": list(weighted), "use_hash_policy": True}
         return {"weighted_clusters": weights, "hash_policy": [by]}
 
-    known = _by_method(split({"cookie": {"name": _STICKY_COOKIE}}), [_IN_SESSION], fallback)
-    fresh = _by_method(split({"header": {"header_name": _REQUEST_ID}}), [_IDENTIFIED], fallback)
+    known = _by_method(split({"cookie": {"name": _STICKY_COOKIE}}), [_IN_SESSION], routes)
+    fresh = _by_method(split({"header": {"header_name": _REQUEST_ID}}), [_IDENTIFIED], routes)
     return known + [{**route, "response_headers_to_add": [_BEGIN_SESSION]} for route in fresh]
 
 
@@ -380,13 +434,42 @@ _BEGIN_SESSION = {
 
 
 def _by_method(
-    target: dict[str, Any], headers: list[dict[str, Any]], fallback: int | None
+    target: dict[str, Any], headers: list[dict[str, Any]], routes: Routes
 ) -> list[dict[str, Any]]:
     safe = {"name": ":method", "string_match": {"safe_regex": {"regex": _SAFE_METHODS}}}
+    fallback = routes.fallback
+    copied = []
+    if routes.preview is not None and routes.mirror is not None:
+        plain = {"name": "upgrade", "present_match": True, "invert_match": True}
+        route = _route(target, [*headers, safe, plain], _RETRY_ON_SAFE, fallback)
+        route["stat_prefix"] = f"{ORIGINALS}-{routes.preview}"
+        route["route"]["request_mirror_policies"] = [_copying(routes.preview, routes.mirror)]
+        copied = [route]
     return [
+        *copied,
         _route(target, [*headers, safe], _RETRY_ON_SAFE, fallback),
         _route(target, headers, _RETRY_ON, fallback),
     ]
+
+
+def _copying(number: int, percent: int) -> dict[str, Any]:
+    return {
+        "cluster": Arm(number, mirror=True).cluster,
+        "runtime_fraction": {
+            "default_value": {"numerator": percent, "denominator": "HUNDRED"},
+            "runtime_key": "backendctl.mirror",
+        },
+        # Envoy would append "-shadow" to the host, which a service that checks it refuses.
+        "disable_shadow_host_suffix_append": True,
+        "request_headers_mutations": [
+            {
+                "append": {
+                    "header": {"key": MIRROR_HEADER, "value": "1"},
+                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                }
+            }
+        ],
+    }
 
 
 def _route(
@@ -426,13 +509,18 @@ def routes_served(table: Mapping[str, Any]) -> Routes | None:
     weights: dict[int, int] = {}
     preview: int | None = None
     fallback: int | None = None
+    mirror: int | None = None
     for entry in table["virtual_hosts"][0]["routes"]:
         route = entry.get("route", {})
         if (arm := Arm.parse(route.get("cluster", ""))) is not None:
             preview = arm.number
         noted = entry.get("metadata", {}).get("filter_metadata", {}).get(METADATA, {})
         fallback = int(noted["fallback"]) if "fallback" in noted else fallback
+        for policy in route.get("request_mirror_policies", ()):
+            mirror = int(policy["runtime_fraction"]["default_value"]["numerator"])
         for cluster in route.get("weighted_clusters", {}).get("clusters", ()):
             if (arm := Arm.parse(cluster["name"])) is not None:
                 weights[arm.number] = int(cluster.get("weight", 0))
-    return Routes(weights, preview, fallback) if weights or preview is not None else None
+    if not weights and preview is None:
+        return None
+    return Routes(weights, preview, fallback, mirror)

@@ -23,6 +23,12 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ArmSample, FailedRequest, Sample, Span
 from backendctl.platforms.envoy_times import Bin, bins, edges, latencies
 from backendctl.platforms.local.breakdown import Tally
+from backendctl.platforms.local.copies import (
+    COPY_COUNTERS,
+    ORIGINALS_PATTERN,
+    mirrored,
+    originals_of,
+)
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
 from backendctl.platforms.local.envoy_config import Arm
 from backendctl.platforms.local.gateway import DEFAULT_SLOW_MS, GATEWAY
@@ -46,7 +52,12 @@ _COUNTERS = (
     "upstream_rq_total",
 )
 _TIME = "upstream_rq_time"
-_PATTERN = rf"^cluster\.rel-\d+(-fb-\d+|-preview)?\.({'|'.join((*_COUNTERS, _TIME))})$"
+_NAMES = "|".join((*_COUNTERS, _TIME))
+_PATTERN = (
+    rf"^cluster\.rel-\d+(-fb-\d+|-preview)?\.({_NAMES})$"
+    rf"|^cluster\.rel-\d+-mirror\.({'|'.join(COPY_COUNTERS)})$"
+    rf"|{ORIGINALS_PATTERN}"
+)
 _STAT = re.compile(r"cluster\.([^.]+)\.(\w+)")
 _LOOKED_AT = 20_000
 """Newest lines of the log in which examples of failed requests are looked for."""
@@ -107,7 +118,14 @@ class EnvoyMeter:
                 state="what it serves is not known from here",
                 next=("backendctl status", f"tail -n 50 {self._log}"),
             ) from error
-        arms = arm_samples(counters_of(counters), bins_of(histograms), self._edges)
+        found = counters_of(counters)
+        arms = arm_samples(found, bins_of(histograms), self._edges)
+        originals = originals_of(counters)
+        for number, arm in arms.items():
+            copies = found.get(Arm(number, mirror=True))
+            if copies is not None:
+                sums = mirrored(copies.values, originals.get(number, {}))
+                arms[number] = replace(arm, mirrored=sums)
         self._former = {n: never_unmasked(arm, self._former.get(n)) for n, arm in arms.items()}
         return Sample(at, self._former)
 
@@ -143,10 +161,18 @@ class EnvoyMeter:
 
 def never_unmasked(arm: ArmSample, former: ArmSample | None) -> ArmSample:
     """Keep `masked` from falling within a series: it is a difference of counters that are not
-    read at one instant, and a client that hangs up lowers it."""
+    read at one instant, and a client that hangs up lowers it. The same for copies that failed."""
     if former is None or arm.requests < former.requests:
         return arm
-    return replace(arm, masked=max(arm.masked, former.masked))
+    arm = replace(arm, masked=max(arm.masked, former.masked))
+    now, then = arm.mirrored, former.mirrored
+    if now is None or then is None or now.originals < then.originals:
+        return arm
+    failures = max(now.failures, then.failures)
+    unanswered = max(now.unanswered, then.unanswered)
+    copies = max(now.copies, then.copies, failures + unanswered)
+    kept = replace(now, copies=copies, failures=failures, unanswered=unanswered)
+    return replace(arm, mirrored=kept)
 
 
 # --- from Envoy's JSON ------------------------------------------------------------------------
@@ -197,8 +223,8 @@ def arm_samples(
     for own in counters:
         if own != Arm(own.number):
             continue
-        routed = {arm: c for arm, c in counters.items() if arm.number == own.number}
-        served = {arm: c for arm, c in routed.items() if not arm.preview}
+        routed = {a: c for a, c in counters.items() if a.number == own.number and not a.mirror}
+        served = {arm: c for arm, c in routed.items() if arm.serves_users}
         real = counters[own]
         found[own.number] = ArmSample(
             number=own.number,

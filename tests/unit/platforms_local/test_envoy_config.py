@@ -25,7 +25,9 @@ def any_routes(draw: st.DrawFn) -> Routes:
     cuts = [0, *cuts[: len(arms) - 1], 100]
     weights = {n: b - a for n, a, b in zip(arms, cuts, cuts[1:], strict=False)}
     others = st.none() | numbers
-    return Routes(weights, preview=draw(others), fallback=draw(others))
+    preview = draw(others)
+    mirror = draw(st.none() | st.integers(1, 100)) if preview is not None else None
+    return Routes(weights, preview=preview, fallback=draw(others), mirror=mirror)
 
 
 def table_of(routes: Routes | None) -> dict[str, Any]:
@@ -50,14 +52,17 @@ def test_every_cluster_that_a_route_names_is_one_of_its_arms(routes: Routes) -> 
         route = entry["route"]
         named |= {route["cluster"]} if "cluster" in route else set()
         named |= {c["name"] for c in route.get("weighted_clusters", {}).get("clusters", ())}
+        named |= {policy["cluster"] for policy in route.get("request_mirror_policies", ())}
     assert named == {arm.cluster for arm in arms_of(routes)}
 
 
-@given(numbers, st.none() | numbers, st.booleans())
+@given(numbers, st.none() | numbers, st.sampled_from(["", "preview", "mirror"]))
 def test_a_cluster_name_says_which_arm_it_is(
-    number: int, fallback: int | None, preview: bool
+    number: int, fallback: int | None, purpose: str
 ) -> None:
-    arm = Arm(number, fallback, preview and fallback is None)
+    arm = Arm(number, fallback)
+    if purpose and fallback is None:
+        arm = Arm(number, preview=purpose == "preview", mirror=purpose == "mirror")
     assert Arm.parse(arm.cluster) == arm
 
 
@@ -93,6 +98,33 @@ def test_the_preview_routes_come_first_and_only_for_their_header_or_cookie() -> 
     names = [[header["name"] for header in entry["match"]["headers"]] for entry in entries]
     header, cookie = [PREVIEW_HEADER], ["cookie"]
     assert names == [[*header, ":method"], header, [*cookie, ":method"], cookie, [":method"], []]
+
+
+def test_only_reads_that_end_with_their_answer_are_copied_and_their_retries_stay_the_same() -> None:
+    entries = table_of(Routes({1: 100}, preview=2, mirror=10))["virtual_hosts"][0]["routes"]
+    plain = table_of(Routes({1: 100}, preview=2))["virtual_hosts"][0]["routes"]
+    (copied,) = [each for each in entries if "request_mirror_policies" in each["route"]]
+    assert [each for each in entries if each is not copied] == plain
+    method, upgrade = copied["match"]["headers"]
+    assert method["string_match"]["safe_regex"]["regex"] == "GET|HEAD"
+    assert (upgrade["name"], upgrade["invert_match"]) == ("upgrade", True)
+    (policy,) = copied["route"].pop("request_mirror_policies")
+    assert policy["cluster"] == "rel-2-mirror"
+    assert copied["route"] == plain[-2]["route"]
+
+
+def test_copies_go_to_a_cluster_of_their_own_that_ends_them_in_time() -> None:
+    at = {2: Endpoints((7, 8), "/")}
+    made = {each["name"]: each for each in clusters(at, [Arm(2, mirror=True)], "1")["resources"]}
+    copies, release = made["rel-2-mirror"], made["rel-2"]
+    hosts = [each["load_assignment"]["endpoints"][0]["lb_endpoints"] for each in made.values()]
+    assert hosts[0] == hosts[1]
+    assert "health_checks" not in copies
+    (options,) = copies["typed_extension_protocol_options"].values()
+    assert options["common_http_protocol_options"]["max_stream_duration"] == "10s"
+    (users,) = release["typed_extension_protocol_options"].values()
+    assert "max_stream_duration" not in users["common_http_protocol_options"]
+    assert copies["circuit_breakers"]["thresholds"][0]["max_requests"] < 1000
 
 
 def test_only_reading_requests_are_repeated_after_they_were_cut() -> None:

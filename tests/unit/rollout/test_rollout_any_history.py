@@ -69,10 +69,13 @@ class AnyHistory(RuleBasedStateMachine):
     @initialize()
     def up(self) -> None:
         self.fake = fake_platform()
-        self.spec = spec_with(**QUICK)
+        self.specs = {
+            mirror: spec_with(**QUICK, mirror=mirror, mirror_time=6.0) for mirror in (None, 10)
+        }
+        self.spec = self.specs[None]
         self.names = iter(f"engineer-{n}" for n in range(10_000))
         self.stopped = Killed
-        self.deploy(Strategy.CANARY, Behaviour(), None)
+        self.deploy(Strategy.CANARY, Behaviour(), None, None)
 
     @property
     def means(self) -> Means:
@@ -80,9 +83,16 @@ class AnyHistory(RuleBasedStateMachine):
 
     # --- chapters ---
 
-    @rule(strategy=st.sampled_from(Strategy), behaviour=BEHAVIOURS, kill=KILL)
-    def deploy(self, strategy: Strategy, behaviour: Behaviour, kill: int | None) -> None:
-        desk = Desk(self.fake, self.spec, next(self.names))
+    @rule(
+        strategy=st.sampled_from(Strategy),
+        behaviour=BEHAVIOURS,
+        kill=KILL,
+        mirror=st.sampled_from([None, 10]),
+    )
+    def deploy(
+        self, strategy: Strategy, behaviour: Behaviour, kill: int | None, mirror: int | None
+    ) -> None:
+        desk = Desk(self.fake, self.specs[mirror], next(self.names))
         number = len(self.fake.store.releases()) + 1
         self.fake.env.behaviours[number] = replace(behaviour)
 
@@ -190,6 +200,7 @@ class AnyHistory(RuleBasedStateMachine):
         if not self.fake.env.gateway_down:
             given = {number for number, weight in routes.weights.items() if weight}
             assert len(given) == 1 or now.stable is None
+            assert routes.mirror is None
 
     @invariant()
     def journals_replay(self) -> None:
@@ -229,7 +240,7 @@ class AnyHistory(RuleBasedStateMachine):
             assert env.connected == {now.stable}
             assert self.fake.store.holder() is None
         before = len(self.fake.store.rollouts())
-        self.deploy(Strategy.CANARY, Behaviour(), None)
+        self.deploy(Strategy.CANARY, Behaviour(), None, None)
         assert len(self.fake.store.rollouts()) == before + 1
         assert serving(self.fake.store).stable == len(self.fake.store.releases())
 

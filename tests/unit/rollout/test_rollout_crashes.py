@@ -40,11 +40,15 @@ class Story:
     """An environment in which a rollout is about to happen, made anew for each point."""
 
     def __init__(
-        self, judge: ScriptedJudge, run: Callable[["Story"], Outcome], behaviour: Behaviour
+        self,
+        judge: ScriptedJudge,
+        run: Callable[["Story"], Outcome],
+        behaviour: Behaviour,
+        mirror: int | None = None,
     ) -> None:
         self.judge = ScriptedJudge()
         self.fake = fake_platform()
-        self.desk = Desk(self.fake, spec_with(**QUICK))
+        self.desk = Desk(self.fake, spec_with(**QUICK, mirror=mirror, mirror_time=3.0))
         self.deploy()
         self.fake.env.behaviours[2] = behaviour
         self.judge = judge
@@ -93,6 +97,7 @@ class Story:
         assert now.stable is not None
         assert env.routes is not None
         assert dict(env.routes.weights) == {now.stable: 100}
+        assert env.routes.mirror is None
         assert self.fake.platform.runtime.running() == [now.stable]
         assert env.connected == {now.stable}
         assert env.broken_rules == []
@@ -127,6 +132,9 @@ STORIES: dict[str, Callable[[], Story]] = {
     "dying candidate": lambda: Story(PASSES, canary, Behaviour(dies_after=5.0)),
     "promoted blue-green": lambda: Story(PASSES, blue_green, Behaviour()),
     "convicted blue-green": lambda: Story(FAILS, blue_green, Behaviour()),
+    "promoted canary with copies": lambda: Story(PASSES, canary, Behaviour(), 10),
+    "promoted blue-green with copies": lambda: Story(PASSES, blue_green, Behaviour(), 10),
+    "convicted by copies": lambda: Story(FAILS, canary, Behaviour(), 10),
     "rollback": lambda: Story(PASSES, there_and_back, Behaviour()),
 }
 
@@ -336,6 +344,9 @@ def test_the_stories_differ() -> None:
         "dying candidate": "restored",
         "promoted blue-green": "promoted",
         "convicted blue-green": "restored",
+        "promoted canary with copies": "promoted",
+        "promoted blue-green with copies": "promoted",
+        "convicted by copies": "restored",
         "rollback": "promoted",
     }
 

@@ -18,10 +18,12 @@ from backendctl.rollout.intents import (
     Inspect,
     Intent,
     Migrate,
+    Mirror,
     Stop,
 )
 from backendctl.rollout.observations import (
     Command,
+    Copied,
     Health,
     Measured,
     Observation,
@@ -30,13 +32,29 @@ from backendctl.rollout.observations import (
     Tick,
 )
 from backendctl.rollout.scripts import share_in
-from backendctl.rollout.states import HoldKind, Kind, Phase, Result, RolloutPlan, State
+from backendctl.rollout.states import (
+    HoldKind,
+    Kind,
+    Mirroring,
+    Phase,
+    Result,
+    RolloutPlan,
+    State,
+)
 from backendctl.rollout.verdict import ArmBlock, Block, Decision, Judgement, Limits, plan_for
 
 STABLE, CANDIDATE = 1, 2
 VERDICT = plan_for(Limits(0.01), steps=(10, 50), warm_up=0.0, step_time=10.0, deadline=100.0)
 BAKE = plan_for(
     Limits(0.01), steps=(100,), has_stable=False, warm_up=0.0, step_time=20.0, deadline=120.0
+)
+
+
+MIRRORING = Mirroring(
+    10,
+    30.0,
+    1.0,
+    plan_for(Limits(0.01), steps=(10,), warm_up=0.0, step_time=30.0, deadline=30.0),
 )
 
 
@@ -72,15 +90,15 @@ class SaysNext:
     decision: Decision = Decision.CONTINUE
 
     def begin(self, plan: Any) -> Any:
-        return (plan.has_stable, -1)
+        return (plan, -1)
 
     def begin_step(self, plan: Any, evidence: Any, step: int, at: float | None = None) -> Any:
         assert step == evidence[1] + 1, "steps are begun once each and in order"
-        assert evidence[0] == plan.has_stable
-        return (plan.has_stable, step)
+        assert evidence[0] is plan
+        return (plan, step)
 
     def update(self, plan: Any, evidence: Any, block: Block) -> Any:
-        assert evidence[0] == plan.has_stable, "evidence belongs to the plan it was begun with"
+        assert evidence[0] is plan, "evidence belongs to the plan it was begun with"
         return evidence
 
     def judge(self, plan: Any, evidence: Any, elapsed_in_step: float) -> Judgement:
@@ -99,10 +117,18 @@ class AnyOrder(RuleBasedStateMachine):
         stable=st.sampled_from([*[Condition.READY] * 6, Condition.STOPPED, Condition.CRASHING]),
         passes=st.sampled_from([-1, 0, 1, 2, 2, 2]),
         approvals=st.sampled_from([(), (), (50,), (100,), (10, 100)]),
+        mirror=st.sampled_from([None, MIRRORING]),
     )
     def begin(
-        self, kind: Kind, hold: bool, stable: Condition, passes: int, approvals: tuple[int, ...]
+        self,
+        kind: Kind,
+        hold: bool,
+        stable: Condition,
+        passes: int,
+        approvals: tuple[int, ...],
+        mirror: Mirroring | None,
     ) -> None:
+        self.copying = False
         self.approved = 0
         self.judge = SaysNext()
         self.now = 1000.0
@@ -114,11 +140,16 @@ class AnyOrder(RuleBasedStateMachine):
         self.stopped: list[int] = []
         self.full_since: float | None = None
         self.began = self.now
-        self.plan = replace(plan_of(kind, hold=hold), approvals=approvals)
+        mirror = mirror if kind in (Kind.CANARY, Kind.BLUE_GREEN) else None
+        self.plan = replace(plan_of(kind, hold=hold), approvals=approvals, mirror=mirror)
         self.state, intents = machine.begin(self.plan, self.now)
         self.check_intents(intents)
         for _ in range(passes + 1):  # a head start, so that late phases are visited as often
             self.effects_succeed()
+            if passes > 0 and self.state.phase is Phase.MIRROR and self.state.mirroring:
+                self.now += MIRRORING.seconds
+                self.copies_end(Decision.CONTINUE, True)
+                self.effects_succeed()
             if not self.state.ended and kind is Kind.CANARY and self.state.stage < 2:
                 self.block_ends(Decision.PASS, True, 100)
 
@@ -150,6 +181,8 @@ class AnyOrder(RuleBasedStateMachine):
             self.full_since = self.now
         if isinstance(head, Apply) and not full:
             self.full_since = None
+        if isinstance(head, Apply | Mirror):
+            self.copying = isinstance(head, Mirror)
         self.feed(Outcome(self.state.serial, True, condition=condition))
 
     @precondition(lambda self: self.state.queue)
@@ -194,6 +227,27 @@ class AnyOrder(RuleBasedStateMachine):
             Phase.DRAIN,
         ), "a block without the candidate's numbers promoted it"
 
+    @rule(decision=st.sampled_from(Decision), counted=st.booleans())
+    def copies_end(self, decision: Decision, counted: bool) -> None:
+        """Copies convict or do nothing; without counts they do nothing."""
+        self.now += 1.0
+        missing = not counted
+        self.judge.decision = Decision.CONTINUE if missing else decision
+        self.decisions.append(self.judge.decision)
+        arm = None if missing else ARM
+        before = self.state
+        self.feed(Copied(Block(self.now - 1, self.now, arm, arm), problem="none" * missing))
+        after = self.state
+        if before.phase is not Phase.MIRROR or before.queue:
+            assert after == before
+            return
+        assert after.passed is None
+        assert after.weights == before.weights
+        convicted = not missing and decision is Decision.FAIL
+        assert (after.phase is Phase.ABORT) == convicted
+        over = self.now - before.entered >= MIRRORING.seconds
+        assert bool(after.queue) == (over or convicted)
+
     @rule(condition=st.sampled_from(Condition), restarts=st.sampled_from([0, 0, 0, 1]))
     def health_is_seen(self, condition: Condition, restarts: int) -> None:
         self.now += 0.5
@@ -228,6 +282,13 @@ class AnyOrder(RuleBasedStateMachine):
             assert intent == self.state.queue[0]
             if isinstance(intent, Apply):
                 self.check_routes(intent)
+            if isinstance(intent, Mirror):
+                assert self.state.phase is Phase.MIRROR
+                assert self.seen_ready or self.state.connected
+                assert dict(self.state.weights) == {STABLE: 100}
+            if isinstance(intent, Stop | Disconnect):
+                assert not self.copying, "requests are still copied to it"
+                assert not self.state.mirroring
             if isinstance(intent, Stop | Disconnect):
                 assert self.state.weights.get(intent.number, 0) == 0, "it still has weight"
             if isinstance(intent, Stop) and intent.number == STABLE:
@@ -295,6 +356,16 @@ class AnyOrder(RuleBasedStateMachine):
             assert not state.queue
 
     @invariant()
+    def requests_are_copied_before_the_first_weight_only(self) -> None:
+        assert self.state.mirroring == self.copying
+        share = self.state.candidate_share
+        if self.copying:
+            assert share == 0
+            assert self.state.phase in (Phase.MIRROR, Phase.ABORT, Phase.HOLD)
+            stuck = self.state.hold is not None and self.state.hold.kind is HoldKind.STUCK
+            assert self.state.phase is not Phase.HOLD or stuck
+
+    @invariant()
     def a_hold_has_a_deadline(self) -> None:
         if self.state.phase is Phase.HOLD:
             assert self.state.hold is not None
@@ -324,6 +395,7 @@ class AnyOrder(RuleBasedStateMachine):
                 self.health_is_seen(Condition.READY, self.state.restarts)  # the driver looks again
                 self.time_passes(60.0)
                 self.block_ends(Decision.CONTINUE, True, 100)
+                self.copies_end(Decision.CONTINUE, True)
         assert self.state.ended
         self.judge_again()
 
@@ -332,7 +404,7 @@ class AnyOrder(RuleBasedStateMachine):
         judge = SaysNext()
         decisions = iter(self.decisions)
         for at, observation in self.log:
-            if isinstance(observation, Measured):
+            if isinstance(observation, Measured | Copied):
                 judge.decision = next(decisions)
             state, _ = machine.step(state, observation, at, judge)
         assert state == self.state
