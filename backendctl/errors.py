@@ -67,7 +67,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "platform.permission": (Exit.MISSING, "a file or folder may not be written"),
     "platform.gateway": (Exit.MISSING, "the gateway refused or did not serve a configuration"),
     # cluster
-    "missing.cluster": (Exit.MISSING, "the cluster's API server cannot be reached or does not work"),
+    "missing.cluster": (Exit.MISSING, "the cluster's API server cannot be reached or used"),
     "missing.gateway-api": (Exit.MISSING, "the cluster has no Gateway API"),
     "platform.credentials": (Exit.MISSING, "the cluster knows no account by these credentials"),
     "platform.forbidden": (Exit.MISSING, "the account in use may not do this in the cluster"),
@@ -112,7 +112,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "loadtest.target": (Exit.MISSING, "the target of the load test does not answer"),
     # stacks
     "infra.failed": (Exit.NO, "a stack could not be previewed, brought up, compared or destroyed"),
-    "infra.changes": (Exit.NO, "with --detailed-exitcode: bringing the stacks up would change them"),
+    "infra.changes": (Exit.NO, "with --detailed-exitcode: `up` would change the stacks"),
     "infra.drift": (Exit.NO, "what is really there differs from what the stacks made"),
     "infra.deviated": (Exit.NO, "a stack would have done something else than its plan"),
     "infra.stale-plan": (Exit.USAGE, "a plan was made for another environment or another state"),

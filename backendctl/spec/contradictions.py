@@ -328,6 +328,17 @@ def sticky_in_a_cluster(spec: Spec) -> Iterator[Contradiction]:
             )
 
 
+def mirror_in_a_cluster(spec: Spec) -> Iterator[Contradiction]:
+    """The Gateway API can copy requests, but no gateway counts the copies apart from users'."""
+    for name, environment in spec.environments.items():
+        if spec.rollout.mirror is not None and environment.platform is not PlatformName.LOCAL:
+            yield Contradiction(
+                ("rollout.mirror", f"environments.{name}.platform"),
+                f"what becomes of copied requests cannot be counted where {name!r} is",
+                "no rollout.mirror",
+            )
+
+
 def cluster_secrets_of_nothing(spec: Spec) -> Iterator[Contradiction]:
     for name in spec.environments:
         for key, part, engine in (
@@ -413,6 +424,7 @@ RULES: tuple[Rule, ...] = (
     cluster_settings_without_cluster,
     no_gateway_or_two,
     sticky_in_a_cluster,
+    mirror_in_a_cluster,
     cluster_secrets_of_nothing,
     steps_not_rising,
     steps_of_a_switch,

@@ -136,7 +136,14 @@ CASES: list[tuple[str, Tables, str | None]] = [
     ),
     ("size", {}, "3 replicas of 1 worker in 'prod'"),
     ("size", {"data": DATABASE}, "3 replicas of 1 worker in 'prod'; a pool of 10 + 5"),
-    ("size", {"environments__staging": "platform = 'aws'\naccount = '123456789012'\nregion = 'eu-central-1'\nreplicas = 4"}, "4 replicas of 1 worker"),
+    (
+        "size",
+        {
+            "environments__staging": "platform = 'aws'\naccount = '123456789012'\n"
+            "region = 'eu-central-1'\nreplicas = 4"
+        },
+        "4 replicas of 1 worker",
+    ),
     ("size", {"data": DATABASE, "load": "peak_rps = 1000"}, "58 replicas behind a connection pool"),
     ("vertical or horizontal", {"load": "peak_rps = 280"}, "A larger machine first"),
     ("vertical or horizontal", {"load": "peak_rps = 281"}, "More machines"),

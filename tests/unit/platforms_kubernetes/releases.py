@@ -18,9 +18,7 @@ def release(number: int = 1, replicas: int = 3, **processes: Any) -> Release:
         number,
         Package("c0de", IMAGE),
         Configuration({"LOG_LEVEL": "info"}, {"API_KEY": "v7"}),
-        replace(
-            Processes(("python", "-m", "app", "--port=$PORT"), replicas=replicas), **processes
-        ),
+        replace(Processes(("python", "-m", "app", "--port=$PORT"), replicas=replicas), **processes),
         created=0.0,
         created_by="someone",
     )

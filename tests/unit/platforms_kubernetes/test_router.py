@@ -73,6 +73,44 @@ def test_of_two_writers_the_stale_one_asks_its_fence_again_and_is_stopped(stand:
     assert stand.router.read() == Routes({1: 50, 2: 50})
 
 
+def test_a_writer_that_was_replaced_is_stopped_even_if_the_other_run_had_nothing_to_change(
+    stand: Stand,
+) -> None:
+    """The watchdog restores stable before the first weight was moved; the driver then wakes up
+    between its fence and its write."""
+    stand.router.connect(2, 5)
+    asked: list[int] = []
+
+    def overtaken() -> None:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            stand.another().apply(Routes({1: 100}))
+        else:
+            raise BackendctlError("rollout.fenced", "another run has taken over")
+
+    with pytest.raises(BackendctlError, match="taken over"):
+        stand.router.apply(Routes({1: 90, 2: 10}), overtaken)
+    assert stand.router.read() == Routes({1: 100})
+
+
+def test_what_is_not_served_is_not_put_back_by_a_run_that_was_replaced_meanwhile(
+    stand: Stand,
+) -> None:
+    stand.router.connect(2, 5)
+    stand.replicas.lagging["envoy-b"] = "older"
+    asked: list[int] = []
+
+    def overtaken() -> None:
+        asked.append(len(asked))
+        if len(asked) == 2:
+            raise BackendctlError("rollout.fenced", "another run has taken over")
+
+    with pytest.raises(BackendctlError, match="taken over"):
+        stand.router.apply(Routes({1: 0, 2: 100}), overtaken)
+    stand.replicas.lagging.clear()
+    assert stand.router.read() == Routes({1: 0, 2: 100})
+
+
 def test_a_controller_that_writes_status_meanwhile_is_no_rival(stand: Stand) -> None:
     stand.router.connect(2, 5)
     asked: list[int] = []

@@ -240,6 +240,14 @@ CASES = [
         LOAD + "[rollout]\nsticky = 'cookie'\n[environments.stage]\nport = 8080",
     ),
     (
+        "mirror_in_a_cluster",
+        LOAD + "[rollout]\nmirror = '10%'\n[environments.stage]\nplatform = 'kubernetes'\n"
+        "gateway = 'edge/shared'",
+        (7, 9),
+        "cannot be counted where 'stage' is",
+        LOAD + "[rollout]\nmirror = '10%'\n[environments.stage]\nport = 8080",
+    ),
+    (
         "cluster_secrets_of_nothing",
         LOAD + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'" + AWS,
         (8,),

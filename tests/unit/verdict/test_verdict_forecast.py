@@ -36,8 +36,9 @@ def test_no_traffic_and_a_stable_that_breaks_its_limit_can_never_be_judged() -> 
     hopeless = forecast(plan, 100.0, {"errors": 0.02})
     assert not hopeless.possible
     assert "no traffic is enough" in hopeless.advice[0]
-    assert "rate of requests that failed, 2 %, is too near or over its limit, 1 %" in (
-        hopeless.advice[0]
+    assert (
+        "rate of requests that failed, 2 %, is too near or over its limit, 1 %"
+        in (hopeless.advice[0])
     )
 
 
