@@ -96,7 +96,9 @@ class KubernetesRouter:
             others = served.connected - routes.weights.keys()
             return Served(routes, frozenset(others - {routes.preview, routes.fallback}))
 
-        self._change(wanted, fence)
+        # Written even where nothing differs: a run that was replaced between its fence and its
+        # write holds the former version, and must find that it is gone.
+        self._change(wanted, fence, always=True)
 
     def read(self) -> Routes | None:
         route = self._route()
@@ -149,16 +151,22 @@ class KubernetesRouter:
 
     # --- changing the route -----------------------------------------------------------------
 
-    def _change(self, wanted: Callable[[Served], Served], fence: Callable[[], None]) -> None:
+    def _change(
+        self,
+        wanted: Callable[[Served], Served],
+        fence: Callable[[], None],
+        *,
+        always: bool = False,
+    ) -> None:
         """Write the route that `wanted` makes of the present one, and wait until it is served;
-        what was there before is put back if it is not."""
+        what was there before is put back if it is not. `always`: even if it is the same."""
         found = self._gateway.look()
         for _ in range(ATTEMPTS):
             former = self._route()
             old = served_by(self._naming, former) if former else Served(Routes({}))
             new = replace(wanted(old), revision=old.revision)
             self._refuse_absent(new)
-            if former is not None and new == old and self._ours(former):
+            if not always and former is not None and new == old and self._ours(former):
                 fence()
                 self._back.await_served(former, found)
                 return
@@ -170,7 +178,7 @@ class KubernetesRouter:
             except Conflict:
                 continue
             if written is not None:
-                self._confirm(written, former, found)
+                self._confirm(written, former, found, fence)
             return
         raise self._trouble(
             f"HTTPRoute {self._naming.route} was changed {ATTEMPTS} times while it was to be",
@@ -194,23 +202,30 @@ class KubernetesRouter:
         return self._cluster.apply(manifest)
 
     def _confirm(
-        self, written: dict[str, Any], former: Mapping[str, Any] | None, found: Found
+        self,
+        written: dict[str, Any],
+        former: Mapping[str, Any] | None,
+        found: Found,
+        fence: Callable[[], None],
     ) -> None:
         try:
             self._back.await_served(written, found)
         except BackendctlError as error:
-            if former is not None and self._put_back(written, former):
+            if former is not None and self._put_back(written, former, fence):
                 error.state = "the former routes were put back"
             raise
 
-    def _put_back(self, written: Mapping[str, Any], former: Mapping[str, Any]) -> bool:
-        """The former rules, unless somebody else has changed the route since."""
+    def _put_back(
+        self, written: Mapping[str, Any], former: Mapping[str, Any], fence: Callable[[], None]
+    ) -> bool:
+        """The former rules, unless somebody else has changed the route since, or may by now."""
         old = served_by(self._naming, former)
         now = self._route()
         if now is None or now["metadata"]["generation"] != written["metadata"]["generation"]:
             return False
         manifest = http_route(self._naming, self._at, replace(old, revision=_revision()))
         manifest["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"]
+        fence()
         self._cluster.apply(manifest)
         return True
 
