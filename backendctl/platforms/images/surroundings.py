@@ -7,6 +7,7 @@ they are not given. docs/guides/build.md shows the lines.
 
 import configparser
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _MOUNTED = f"/run/secrets/{CA_BUNDLE}"
 """Where a secret is found unless the Dockerfile says otherwise: the same with every tool."""
 
 _BUNDLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_ACCOUNT = re.compile(r"://(?:[^\s/@:]*:)?([^\s/@]+)@")
+"""The password in a URL, or the token that stands there alone."""
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "timeout", "retries")
 """Those that mean the same in a container; `find-links` and the like name folders of this
 machine."""
@@ -60,6 +63,8 @@ def given(environ: Mapping[str, str], secrets: Sequence[str], home: Path | None 
     if pip:
         found[PIP_CONF] = pip.encode()
     proxies = tuple(name for name in PROXIES if environ.get(name))
+    for text in (pip, *(environ[name] for name in proxies)):
+        hide += _ACCOUNT.findall(text)
     return Given(found, proxies, tuple(hide))
 
 

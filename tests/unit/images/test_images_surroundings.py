@@ -40,6 +40,20 @@ def test_pip_settings_come_from_its_files_too_and_variables_win(tmp_path: Path) 
     assert parser["global"]["trusted-host"].split() == ["a", "b"]
 
 
+def test_accounts_in_addresses_of_an_index_or_a_proxy_come_up_in_no_output(tmp_path: Path) -> None:
+    environ = {
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_INDEX_URL": "https://ana:of-the-index@pypi.example.com/simple",
+        "PIP_EXTRA_INDEX_URL": "https://only-a-token@other.example.com/simple",
+        "HTTPS_PROXY": "http://ana:of-the-proxy@proxy:3128",
+    }
+    assert set(given(environ, (), tmp_path).hide) == {
+        "of-the-index",
+        "only-a-token",
+        "of-the-proxy",
+    }
+
+
 def test_nothing_is_given_where_nothing_is_set(tmp_path: Path) -> None:
     assert given({"PIP_CONFIG_FILE": "/dev/null"}, (), tmp_path).secrets == {}
 
