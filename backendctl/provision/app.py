@@ -8,6 +8,7 @@ is meant is said by the kubeconfig in use (and the environment's `context` in it
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from backendctl.provision.connections import connections
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.spec.model import Environment, PlatformName, Spec
 
@@ -28,7 +29,7 @@ def definition(environment: Environment, manifests: Manifests | None = None) -> 
     """The stack of one environment; `manifests` stands in for the platform's own in tests."""
     needs: tuple[str, ...] = ()
     if environment.platform is PlatformName.AWS:
-        needs = ("cluster", "addons")
+        needs = ("data", "cluster", "addons")
     return StackDefinition(
         name="app",
         program=lambda inputs: _program(inputs, manifests or _standing()),
@@ -46,7 +47,7 @@ def _standing() -> Manifests:
 def _program(inputs: Inputs, manifests: Manifests) -> None:
     import pulumi
 
-    objects = manifests(inputs.spec, inputs.environment)
+    objects = [*manifests(inputs.spec, inputs.environment), *connections(inputs)]
     provider = provider_of(inputs)
     namespaces: dict[str, pulumi.Resource] = {}
     home = next((m["metadata"]["name"] for m in objects if m["kind"] == "Namespace"), "")

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ from backendctl.spec.model import Environment, Spec
 if TYPE_CHECKING:
     from backendctl.provision.stack import NamedStack
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Programs only register resources, in a moment; the provider packages load their modules when they
+are first looked at, and two threads that do so at once find half of one."""
 Upstream = Mapping[str, Outputs]
 """By stack name, the outputs of the stacks that one needs."""
 
@@ -285,7 +289,8 @@ class StackEngine:
         def program() -> None:
             self._scrub.listen()
             given = {name: as_outputs(outputs) for name, outputs in upstream.items()}
-            self._definition.program(Inputs(self._spec, self._environment, given, releasing))
+            with _ONE_AT_A_TIME:
+                self._definition.program(Inputs(self._spec, self._environment, given, releasing))
 
         return program
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backendctl.provision.changes import Action
-from backendctl.provision.events import Record
+from backendctl.provision.changes import Action, type_of
+from backendctl.provision.events import PROVIDER_TYPE, Record
 from backendctl.provision.failures import title
 from backendctl.provision.timings import Timings
 
@@ -39,7 +39,11 @@ def standing(
         if record.ended:
             continue
         known = expected.get(name, Expected())
-        done = sum(1 for action, _seconds in record.finished.values() if action is not Action.SAME)
+        done = sum(
+            1
+            for urn, (action, _seconds) in record.finished.items()
+            if action is not Action.SAME and not type_of(urn).startswith(PROVIDER_TYPE)
+        )
         part = f"{name} {done}"
         if known.changes is not None:
             part += f" of {known.changes}"

@@ -116,7 +116,11 @@ def destroy(
     if delete_data and losses.without_copy:
         raise _without_copy(losses)
     approve(losses)
-    doomed = [each for each in found if not each.retained and (delete_data or not each.protected)]
+    doomed = [
+        each
+        for each in found
+        if delete_data or not each.protected or (each.retained and not keep_data)
+    ]
     _release(infrastructure, doomed, states, progress)
     names = [name for name, state in states.items() if state.get("resources")]
     with progress.step("Destroying the stacks"):
@@ -143,7 +147,7 @@ def _release(
     here: dict[str, list[str]] = {}
     there: dict[str, list[str]] = {}
     for each in doomed:
-        if protected_by_cloud(each.inputs):
+        if protected_by_cloud(each.inputs) and not each.retained:
             there.setdefault(each.stack, []).append(each.urn)
         elif each.protected:
             here.setdefault(each.stack, []).append(each.urn)

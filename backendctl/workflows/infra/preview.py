@@ -37,8 +37,8 @@ class Previewed:
         return sum(len(telling(each.changes)) for each in self.stacks)
 
     def counts(self) -> Mapping[str, int]:
-        """Stack -> resources that change, all of them: what progress is measured by."""
-        return {each.stack: len(each.changed) for each in self.stacks}
+        """Stack -> resources that change: what progress is measured by."""
+        return {each.stack: len(telling(each.changes)) for each in self.stacks}
 
     def data(self) -> Mapping[str, Any]:
         return {
