@@ -15,7 +15,12 @@ from backendctl.platforms.base import WATCHDOG, OnLine, ServiceStatus, unheard
 from backendctl.platforms.kubernetes import access, recorded, removal
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
 from backendctl.platforms.kubernetes.gateway import Gateway
-from backendctl.platforms.kubernetes.naming import COMPONENT_LABEL, Naming, bound_secrets
+from backendctl.platforms.kubernetes.naming import (
+    COMPONENT_LABEL,
+    Naming,
+    bound_secrets,
+    stack_secrets,
+)
 from backendctl.spec.model import Environment, Spec
 
 _WAIT = 60.0
@@ -188,7 +193,13 @@ class KubernetesFoundation:
         return ServiceStatus(part, True, f"Secret {name}", alive=True)
 
     def _make_secret(self, part: str, name: str) -> tuple[str, ...]:
-        """From a file: a value on a command line is in the history and the list of processes."""
+        """One that the stacks make is looked into; another is made from a file: a value on a command
+        line is in the history and the list of processes."""
+        if part in stack_secrets(self._spec, self._environment):
+            return (
+                f"kubectl -n {self._naming.namespace} describe externalsecret {name}",
+                self._up,
+            )
         keys = " ".join(f"{key}=..." for key in _BOUND[part])
         return (
             f"kubectl -n {self._naming.namespace} create secret generic {name} "

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backendctl.spec.model import Environment, Spec
+from backendctl.spec.model import Environment, PlatformName, Spec
 
 FIELD_MANAGER = "backendctl"
 """Who owns the fields we set, in server-side apply."""
@@ -157,6 +157,16 @@ def bound_secrets(spec: Spec, environment: Environment) -> Mapping[str, str]:
     if spec.cache.engine != "none":
         found["cache"] = environment.cache_secret or f"{name}-cache"
     return found
+
+
+def stack_secrets(spec: Spec, environment: Environment) -> Mapping[str, str]:
+    """Those of them that the stacks make: on AWS, unless the user names a Secret of their own or
+    brings the cluster, in which there may be nothing to make them."""
+    if environment.platform is not PlatformName.AWS or environment.cluster:
+        return {}
+    stated = {"database": environment.database_secret, "cache": environment.cache_secret}
+    found = bound_secrets(spec, environment)
+    return {part: name for part, name in found.items() if not stated[part]}
 
 
 SECRET_KEY = "value"  # noqa: S105 - the key under which a Secret holds it
