@@ -193,8 +193,8 @@ class KubernetesFoundation:
         return ServiceStatus(part, True, f"Secret {name}", alive=True)
 
     def _make_secret(self, part: str, name: str) -> tuple[str, ...]:
-        """One that the stacks make is looked into; another is made from a file: a value on a command
-        line is in the history and the list of processes."""
+        """One that the stacks make is looked into. Another is made, from a file: a value on a
+        command line is in the history and the list of processes."""
         if part in stack_secrets(self._spec, self._environment):
             return (
                 f"kubectl -n {self._naming.namespace} describe externalsecret {name}",
