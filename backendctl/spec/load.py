@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from backendctl.errors import BackendctlError
 from backendctl.spec import positions
 from backendctl.spec.completion import complete, states_a_peak
-from backendctl.spec.contradictions import Contradiction, contradictions
+from backendctl.spec.contradiction import Contradiction
+from backendctl.spec.contradictions import contradictions
 from backendctl.spec.fields import FROM_FILE
 from backendctl.spec.model import Spec
 from backendctl.spec.positions import Positions, find_positions

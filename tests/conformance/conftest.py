@@ -1,6 +1,6 @@
 """An environment on each platform, and a service whose behaviour the scenario chooses.
 
-The scenarios know a platform only through `backendctl/platforms/base.py`. A new platform joins by
+The scenarios know a platform only through `backendctl/platforms/base/`. A new platform joins by
 one more entry in `PLATFORMS`.
 """
 

@@ -1,1 +1,1 @@
-"""Releases on any Kubernetes cluster of a kubeconfig, behind the seam of `platforms/base.py`."""
+"""Releases on any Kubernetes cluster of a kubeconfig, behind the seam of `platforms/base/`."""

@@ -47,7 +47,7 @@ class Past(Protocol):
 
 
 class GatewayMeter:
-    """The Meter of `platforms/base.py` on any gateway that is an Envoy.
+    """The Meter of `platforms/base/` on any gateway that is an Envoy.
 
     It cannot tell requests of one release apart: there is no breakdown by endpoint, and there are
     no examples of failed requests. Both need a log of requests in a form of ours, which no

@@ -41,7 +41,7 @@ _LOG_LINES = 6
 
 
 class LocalFoundation:
-    """The Foundation of `platforms/base.py` on this machine."""
+    """The Foundation of `platforms/base/` on this machine."""
 
     def __init__(
         self,

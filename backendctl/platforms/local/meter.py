@@ -66,7 +66,7 @@ _MERGE_SECONDS = 0.01
 
 
 class EnvoyMeter:
-    """The Meter of `platforms/base.py` on one Envoy."""
+    """The Meter of `platforms/base/` on one Envoy."""
 
     def __init__(
         self, layout: Layout, edges_ms: Sequence[float] = (), clock: Clock | None = None

@@ -43,7 +43,7 @@ _QUIET_POLLS = 5
 
 
 class EnvoyRouter:
-    """The Router of `platforms/base.py` on one Envoy."""
+    """The Router of `platforms/base/` on one Envoy."""
 
     def __init__(
         self,
