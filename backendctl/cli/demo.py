@@ -42,12 +42,13 @@ def demo(
         str, typer.Option(metavar="IMAGE", help="In a cluster: what its images start from.")
     ] = "",
 ) -> Answer:
-    """Tell the whole story on this machine, in 90 seconds, or in a cluster.
+    """Tell the whole story in 90 seconds.
 
-    Scaffolds a service into a temporary folder, starts it with Envoy, PostgreSQL and Valkey, load
-    tests it at twice its expected peak, then releases under synthetic users: a good release, one
-    that a person takes back half-way, a rollback by hand, and one that breaks its promises and is
-    rolled back by the verdict. Stops everything and removes the folder; the report stays.
+    On this machine, or in a cluster. Scaffolds a service into a temporary folder, starts it with
+    Envoy, PostgreSQL and Valkey, load tests it at twice its expected peak, then releases under
+    synthetic users: a good release, one that a person takes back half-way, a rollback by hand, and
+    one that breaks its promises and is rolled back by the verdict. Stops everything and removes the
+    folder; the report stays.
 
     With --env kubernetes it does the same in a namespace of its own, deleted in the end, with
     images that it builds; without the load test, since a cluster has others to serve.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from backendctl.workflows.infra.opened import Opened
     from backendctl.workflows.infra.preview import Previewed
 
-app = group("The stacks that an environment stands on: network, data, cluster, addons, app.")
+app = group("The stacks that an environment stands on.")
 
 DetailedExitcode = Annotated[
     bool,
@@ -37,7 +37,8 @@ def _open(session: Session, *, changes: bool) -> "Opened":
 def preview(
     session: Session,
     save: Annotated[
-        Path | None, typer.Option("--save", help="Write the plan to this file, for `infra up`.")
+        Path | None,
+        typer.Option("--save", metavar="FILE", help="Write the plan to this file, for `infra up`."),
     ] = None,
     detailed_exitcode: DetailedExitcode = False,
 ) -> Answer:
@@ -78,13 +79,16 @@ def up(
     session: Session,
     plan: Annotated[
         Path | None,
-        typer.Option("--plan", help="Do what this file of `infra preview --save` says."),
+        typer.Option(
+            "--plan", metavar="FILE", help="Do what this file of `infra preview --save` says."
+        ),
     ] = None,
 ) -> Answer:
-    """Bring the stacks up, after showing what that changes and costs, and asking.
+    """Bring the stacks up, after showing what changes.
 
-    What is done is held to what was shown: anything else stops it, and what was already applied is
-    named. With --plan there is no new preview: it was approved elsewhere.
+    And what that costs, and asking. What is done is held to what was shown: anything else stops it,
+    and what was already applied is named. With --plan there is no new preview: it was approved
+    elsewhere.
     """
     from backendctl.workflows.infra import preview as workflow
 
@@ -111,9 +115,10 @@ def up(
     examples=("backendctl infra drift --env prod", "backendctl infra drift --env prod -o json")
 )
 def drift(session: Session) -> Answer:
-    """Compare what is really there with what the stacks made; leaves with 1 where it differs.
+    """Compare what is there with what the stacks made.
 
-    Nothing is changed. What releases own (their Deployments, routes, secrets) is not compared.
+    Leaves with 1 where it differs. Nothing is changed. What releases own (their Deployments,
+    routes, secrets) is not compared.
     """
     from backendctl.workflows.infra import drift as workflow
 
@@ -174,7 +179,8 @@ def destroy(
         typer.Option("--delete-data", help="Delete what holds data too, leaving final snapshots."),
     ] = False,
     confirm: Annotated[
-        str | None, typer.Option("--confirm", help="The environment's name, typed again.")
+        str | None,
+        typer.Option("--confirm", metavar="NAME", help="The environment's name, typed again."),
     ] = None,
 ) -> Answer:
     """Delete the stacks of an environment, after naming what is lost.
@@ -221,10 +227,12 @@ def unlock(
     ] = None,
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", help="The environment's name, for another machine's lock."),
+        typer.Option(
+            "--confirm", metavar="NAME", help="The environment's name, for another machine's lock."
+        ),
     ] = None,
 ) -> Answer:
-    """Take away a lock whose run is gone, and settle what it left half done.
+    """Take away a dead run's lock, settle what it left.
 
     Says whose lock it is and since when, and which operations were cut off; writes a backup of the
     state first. The lock of a run that lives on this machine is never taken.
@@ -249,10 +257,10 @@ def unlock(
 
 @command(examples=("backendctl infra cost --env prod", "backendctl infra cost -e prod -o json"))
 def cost(session: Session) -> Answer:
-    """Estimate what an environment on AWS costs a month, each line explained.
+    """Estimate what an environment on AWS costs a month.
 
-    From a dated table of list prices, without asking anybody: no tax, discount or free tier, and
-    what depends on use is named, not guessed.
+    Each line is explained. From a dated table of list prices, without asking anybody: no tax,
+    discount or free tier, and what depends on use is named, not guessed.
     """
     from backendctl.workflows.infra.cost import cost as workflow
 
@@ -280,10 +288,10 @@ def adopt(
         str, typer.Argument(metavar="ID", help="Its name, or NAMESPACE/NAME; on AWS its id.")
     ],
 ) -> Answer:
-    """Take something that exists into the picture, without changing, replacing or stopping it.
+    """Take something that exists into the picture.
 
-    `infra drift` compares it from then on. No command of ours changes it, and `infra destroy` only
-    forgets it.
+    It is not changed, replaced or stopped by that. `infra drift` compares it from then on. No
+    command of ours changes it, and `infra destroy` only forgets it.
     """
     from backendctl.workflows.infra.adopt import adopt as workflow
 
@@ -299,9 +307,10 @@ def adopt(
 
 @command(examples=("backendctl infra install --env prod",))
 def install(session: Session) -> Answer:
-    """Install the pulumi program and the plugins that an environment needs, where missing.
+    """Install the pulumi program and its plugins.
 
-    At pinned versions, each archive checked against the checksum that its release publishes.
+    Those that an environment needs, where they are missing. At pinned versions, each archive
+    checked against the checksum that its release publishes.
     """
     from backendctl.workflows.infra.installing import install_tools
 

@@ -53,24 +53,38 @@ def first_told(session: Session) -> "Callable[[Event], None]":
     return told
 
 
-@command(examples=("backendctl down", "backendctl down --purge --confirm local"))
+@command(
+    examples=(
+        "backendctl down",
+        "backendctl down --purge --confirm local",
+        "backendctl down --env staging --confirm staging",
+    )
+)
 def down(
     session: Session,
     purge: Annotated[bool, typer.Option("--purge", help="Delete releases and data too.")] = False,
     confirm: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The environment's name, to confirm --purge.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The environment's name, for --purge and for one that is not on this machine.",
+        ),
     ] = None,
 ) -> Answer:
     """Stop everything of the environment; data is kept.
 
-    Nothing is left running. `backendctl up` brings it back.
+    Nothing is left running. `backendctl up` brings it back. The name of an environment that others
+    may use, one not on this machine, has to be typed.
     """
+    from backendctl.spec.model import PlatformName
     from backendctl.workflows import down as workflow
 
     opened = session.open(changes=True)
     name = opened.environment.name
     if purge:
         session.confirm_typed(f"All data of environment {name!r} will be deleted.", name, confirm)
+    elif opened.environment.platform is not PlatformName.LOCAL:
+        session.confirm_typed(f"Users of environment {name!r} will get no answer.", name, confirm)
     data = workflow.down(opened, session, purge=purge)
     kept = "its data is deleted" if purge else "its data is kept"
     return Answer(data=data, text=f"{name}: stopped; {kept}.")
