@@ -10,13 +10,15 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.provision.changes import name_of, short_type, type_of
 
+SLACK = 60.0
+"""Seconds by which a clock may have been set between a lock and the beginning of its process."""
 _TOLD = re.compile(r"created by (?P<who>\S+@\S+) \(pid (?P<pid>\d+)\) at (?P<at>\S+)")
 
 
@@ -49,7 +51,8 @@ def read_locks(state_folder: Path, project: str, stack: str) -> tuple[StackLock,
             continue  # given back just now
         host, pid = body["hostname"], int(body["pid"])
         owner = f"{body['username']}@{host}"
-        found.append(StackLock(owner, pid, body["timestamp"], _alive(host, pid), file))
+        since = body["timestamp"]
+        found.append(StackLock(owner, pid, since, _alive(host, pid, since), file))
     return tuple(found)
 
 
@@ -58,12 +61,12 @@ def told_locks(text: str) -> tuple[StackLock, ...]:
     found = []
     for said in _TOLD.finditer(text):
         host = said["who"].partition("@")[2]
-        alive = _alive(host, int(said["pid"]))
-        found.append(StackLock(said["who"], int(said["pid"]), said["at"].rstrip(","), alive))
+        pid, since = int(said["pid"]), said["at"].rstrip(",")
+        found.append(StackLock(said["who"], pid, since, _alive(host, pid, since)))
     return tuple(found)
 
 
-def _alive(host: str, pid: int) -> bool | None:
+def _alive(host: str, pid: int, since: str) -> bool | None:
     if host != socket.gethostname():
         return None
     try:
@@ -72,14 +75,17 @@ def _alive(host: str, pid: int) -> bool | None:
         return False
     except PermissionError:
         return True
-    return not _zombie(pid)
+    return not _over(pid, since)
 
 
-def _zombie(pid: int) -> bool:
+def _over(pid: int, since: str) -> bool:
+    """Whether that process has ended, or is another one that was given its number since."""
     import psutil
 
     try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        process = psutil.Process(pid)
+        held = age(since, datetime.fromtimestamp(process.create_time(), UTC))
+        return process.status() == psutil.STATUS_ZOMBIE or (held is not None and held > SLACK)
     except psutil.NoSuchProcess:
         return True
 

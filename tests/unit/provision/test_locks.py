@@ -20,10 +20,11 @@ from backendctl.provision.locks import (
 )
 
 
-def lock(folder: Path, pid: int, host: str) -> None:
+def lock(folder: Path, pid: int, host: str, since: str = "") -> None:
     where = folder / ".pulumi" / "locks" / "organization" / "shop-app" / "prod"
     where.mkdir(parents=True, exist_ok=True)
-    body = {"pid": pid, "username": "ann", "hostname": host, "timestamp": "2026-11-22T00:00:00Z"}
+    body = {"pid": pid, "username": "ann", "hostname": host}
+    body["timestamp"] = since or datetime.now(UTC).isoformat()
     (where / f"{pid}.json").write_text(json.dumps(body))
 
 
@@ -41,6 +42,14 @@ def test_locks_tell_the_living_from_the_dead_and_the_far(tmp_path: Path) -> None
     found = {each.pid: each.alive for each in read_locks(tmp_path, "shop-app", "prod")}
     assert found == {os.getpid(): True, gone: False, 1: None}
     assert read_locks(tmp_path, "shop-app", "staging") == ()
+
+
+def test_a_number_that_another_process_was_given_since_is_not_the_lock_s_run(
+    tmp_path: Path,
+) -> None:
+    lock(tmp_path, os.getpid(), socket.gethostname(), since="2026-01-01T00:00:00.123456789+01:00")
+    [found] = read_locks(tmp_path, "shop-app", "prod")
+    assert found.alive is False
 
 
 def test_a_refusal_of_the_engine_names_owner_and_time() -> None:
