@@ -112,6 +112,16 @@ def test_all_that_is_missing_is_said_at_once(
     assert cluster.get("ConfigMap", NAMING.recorded) is None
 
 
+def test_a_secret_that_the_stacks_make_is_looked_into_not_made_by_hand(cluster: Cluster) -> None:
+    on_aws = ENVIRONMENT.model_copy(update={"platform": PlatformName.AWS})
+    gateway = Gateway(cluster, NAMING.gateway_of(on_aws))
+    found = by_name(KubernetesFoundation(cluster, NAMING, gateway, SPEC, on_aws))
+    assert found["database"].next == (
+        "kubectl -n shop-prod describe externalsecret shop-database",
+        "backendctl infra up --env prod",
+    )
+
+
 def test_one_that_is_there_is_written_down_for_the_watchdog(
     foundation: KubernetesFoundation, cluster: Cluster
 ) -> None:
