@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Platform
 
 HIDDEN = "***"
@@ -21,12 +22,20 @@ CLIPPED = " ... "
 
 def without_secrets(platform: Platform, lines: Iterable[str]) -> tuple[str, ...]:
     """`redact` with all that the environment knows to be secret: what its servers are reached by,
-    and the present values that people have set."""
+    and the present values that people have set.
+
+    Where those cannot be had, the lines are withheld, and one that says why stands for them: a
+    rollout must not stop for want of words, least of all while its candidate fails.
+    """
     known = tuple(lines)
     if not known:
         return ()
-    values = (platform.secrets.reveal(name) for name in platform.secrets.current())
-    return redact(known, platform.foundation.bindings(), [each for each in values if each])
+    try:
+        values = [platform.secrets.reveal(name) for name in platform.secrets.current()]
+        bindings = platform.foundation.bindings()
+    except BackendctlError as error:
+        return (f"(withheld: what is secret in it cannot be had: {error.message})",)
+    return redact(known, bindings, [each for each in values if each])
 
 
 def redact(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from backendctl.errors import BackendctlError
 from backendctl.rollout.redact import MAX_LINE, redact, without_secrets
 from tests.fakes.platform import fake_platform
 
@@ -40,3 +41,16 @@ def test_a_value_that_somebody_set_is_hidden_whatever_it_is_called() -> None:
     platform.secrets.set("MODE", "on")
     (shown,) = without_secrets(platform, ["signed by hunter2-hunter2, mode on"])
     assert shown == "signed by ***, mode on"
+
+
+def test_where_what_is_secret_cannot_be_had_nothing_is_shown_and_nothing_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    platform = fake_platform().platform
+
+    def gone() -> None:
+        raise BackendctlError("missing.environment", "the Secret is not there")
+
+    monkeypatch.setattr(platform.foundation, "bindings", gone)
+    (shown,) = without_secrets(platform, ["signed by hunter2-hunter2", "password is swordfish"])
+    assert shown == "(withheld: what is secret in it cannot be had: the Secret is not there)"
