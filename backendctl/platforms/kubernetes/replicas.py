@@ -5,6 +5,7 @@ a routed network), else through the API server.
 """
 
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 1.0
 """Seconds; an address inside a cluster answers in less than one, or not at all from here."""
 TIMEOUT = 5.0
+FAR_FOR = 10.0
+"""Seconds for which an address that cannot be reached is not tried again."""
 _AT_ONCE = 16
 
 
@@ -32,8 +35,8 @@ class Replicas:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._far: set[str] = set()
-        """Addresses that cannot be reached from here."""
+        self._far: dict[str, float] = {}
+        """Addresses that could not be reached from here, and when that was tried."""
 
     def revisions(
         self, replicas: Sequence[Replica], listener: Listener, host: str
@@ -60,26 +63,31 @@ class Replicas:
         import httpx
 
         port = replica.ports.get(listener.port)
-        if port is None or replica.address in self._far:
+        if port is None or self._is_far(replica.address):
             return None
         try:
             return probe(f"{listener.scheme}://{_literal(replica.address)}:{port}", host)
         except (httpx.ConnectTimeout, httpx.ConnectError) as error:
             if _refused(error):
                 return ""  # it is there, and serves nothing
-            self._far.add(replica.address)
+            self._far[replica.address] = time.monotonic()
             return None
         except httpx.HTTPError:
             return ""
+
+    def _is_far(self, address: str) -> bool:
+        """Tried again after a while: one lost packet must not leave a proxy out of every shift."""
+        since = self._far.get(address)
+        return since is not None and time.monotonic() - since < FAR_FOR
 
     def _stats(self, replica: Replica, port: int, path: str, query: Mapping[str, str]) -> str:
         import httpx
 
         try:
-            if replica.address not in self._far:
+            if not self._is_far(replica.address):
                 return _get(f"http://{_literal(replica.address)}:{port}{path}", query)
         except httpx.ConnectTimeout:
-            self._far.add(replica.address)
+            self._far[replica.address] = time.monotonic()
         except httpx.HTTPError as error:
             raise UnansweredError(f"{replica.name}: {_said(error)}") from error
         if not replica.pod:

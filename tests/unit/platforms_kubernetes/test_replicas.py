@@ -1,12 +1,14 @@
 """Asking single proxies, for real on this machine: what they serve, what they counted."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
 
+from backendctl.platforms.kubernetes import replicas as module
 from backendctl.platforms.kubernetes.gateway import Listener, Replica
 from backendctl.platforms.kubernetes.replicas import Replicas, UnansweredError, probe
 from backendctl.platforms.kubernetes.routes import PROBE_HEADER, PROBE_PATH
@@ -106,6 +108,16 @@ def test_an_address_that_leads_nowhere_from_here_is_asked_through_the_api_server
     assert asked.stats([proxy("a", 1)], 8002, "/stats", query) == {"a": "text"}
 
 
+def test_a_proxy_that_was_far_once_is_asked_again(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, here = replicas(), [proxy("a", port)]
+    asked._far["127.0.0.1"] = time.monotonic()
+    assert asked.revisions(here, LISTENER, "shop.example.com") == {}
+    monkeypatch.setattr(module, "FAR_FOR", 0.0)
+    assert asked.revisions(here, LISTENER, "shop.example.com") == {"a": "r1"}
+
+
 def test_statistics_of_all_or_of_none(port: int, closed: int) -> None:
     query = {"filter": "abc"}
     assert replicas().stats([proxy("a", 80)], port, "/stats", query) == {"a": ""}
@@ -116,7 +128,7 @@ def test_statistics_of_all_or_of_none(port: int, closed: int) -> None:
 
 def test_a_proxy_that_is_far_and_no_pod_is_said() -> None:
     asked = replicas()
-    asked._far.add("192.0.2.1")
+    asked._far["192.0.2.1"] = time.monotonic()
     outside = SimpleNamespace(namespace="", pod="", address="192.0.2.1", ports={}, name="192.0.2.1")
     with pytest.raises(UnansweredError, match="is no pod"):
         asked.stats([outside], 8002, "/stats", {})  # type: ignore[list-item]
