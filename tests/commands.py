@@ -42,8 +42,9 @@ class Said:
 class Project:
     """A folder with a backend.toml, and commands typed in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: tuple[str, ...] = BACKENDCTL) -> None:
         self.folder = folder
+        self._command = command
 
     def run(self, *words: str, stdin: str = "", **variables: str) -> Said:
         """Type a command; its answer is JSON and its exit status the envelope's."""
@@ -66,7 +67,7 @@ class Project:
         position = words.index("--") if "--" in words else len(words)
         argv = (*words[:position], "--output", "json", *words[position:])
         return subprocess.Popen(
-            [*BACKENDCTL, *argv],
+            [*self._command, *argv],
             cwd=self.folder,
             env={**os.environ, **variables},
             stdin=subprocess.PIPE,

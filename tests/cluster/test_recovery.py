@@ -1,0 +1,197 @@
+"""Drivers that die, sleep or are in the way, on a cluster: real commands under users' requests."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backendctl.loadtest.traffic import Traffic, TrafficRequest
+from backendctl.platforms.base import WATCHDOG
+from backendctl.platforms.kubernetes.cluster import Cluster
+from backendctl.platforms.kubernetes.naming import COMPONENT_LABEL, Naming
+from backendctl.spec.load import load_spec
+from tests.cluster.session import CHECKOUT
+from tests.cluster.standing import account, kubeconfig, standing
+from tests.commands import Project
+from tests.waiting import eventually
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("recovery"),
+    pytest.mark.timeout(600),
+]
+
+_SERVICE = Path(__file__).parents[1] / "conformance" / "service" / "app.py"
+_RPS = 30.0
+_FEW = 30.0
+"""Seconds that restoring takes at most on a busy machine."""
+_PROMISES = """\
+[service]
+name = "shop"
+start = "python3 app.py --port=$PORT"
+
+[load]
+peak_rps = 10
+peak_users = 10
+
+[slo]
+availability = "99%"
+error_rate = "5%"
+p95 = "5s"
+p99 = "10s"
+
+[rollout]
+steps = [50]
+warm_up = "0s"
+step_time = "2s"
+deadline = "10m"
+bake = "1s"
+drain_deadline = "5s"
+
+[environments.trial]
+platform = "kubernetes"
+namespace = "{namespace}"
+registry = "{registry}"
+gateway = "{gateway}"
+host = "{namespace}.example.com"
+url = "{url}"
+replicas = 1
+"""
+_CANARY = ("--strategy", "canary")
+_AT_ONCE = ("--strategy", "blue-green", "--unjudged", "a test")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """An environment in which a release serves users."""
+
+    project: Project
+    naming: Naming
+    admin: Cluster
+    users: Traffic
+
+    def deploy(self, *words: str, at: str, by: str = "SIGKILL") -> "subprocess.Popen[str]":
+        """Start a deploy that is hit there by a signal."""
+        command = (sys.executable, "-m", "tests.cluster.dying_command", at, by)
+        project = Project(self.project.folder, command)
+        path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
+        return project.start("deploy", "--env", "trial", "--yes", *words, PYTHONPATH=path)
+
+    def status(self) -> Mapping[str, Any]:
+        said = self.project.run("rollout", "status", "--env", "trial")
+        assert said.exit == 0, said.text
+        return said.data
+
+    def components(self, kind: str) -> list[str]:
+        """The names of all of that kind that are ours, but for the watchdog."""
+        found = self.admin.list(kind, self.naming.selector)
+        return sorted(
+            each["metadata"]["name"]
+            for each in found
+            if each["metadata"]["labels"].get(COMPONENT_LABEL) != WATCHDOG
+        )
+
+    def weights(self) -> dict[str, int]:
+        """As users' requests meet them in the HTTPRoute, by name of the Service."""
+        route = self.admin.get("HTTPRoute", self.naming.route)
+        assert route is not None
+        rule = route["spec"]["rules"][-1]
+        return {each["name"]: each["weight"] for each in rule["backendRefs"]}
+
+    def assert_whole(self, stable: int) -> None:
+        """That release alone serves, nothing else is left, and no user saw a failure."""
+        status = self.status()
+        assert (status["stable"], status["in_flight"]) == (stable, False), status
+        assert status["weights"] == {str(stable): 100}
+        name = self.naming.release(stable)
+        assert {each: share for each, share in self.weights().items() if share} == {name: 100}
+        assert self.components("Deployment") == [name]
+        assert self.components("Service") == [name]
+        assert self.components("Job") == []
+        deployment = self.admin.get("Deployment", name)
+        assert deployment is not None
+        assert deployment["status"]["readyReplicas"] == deployment["spec"]["replicas"]
+        sent = self.users.report.count
+        assert eventually(lambda: self.users.report.count > sent + _RPS)
+        assert self.users.report.failures == []
+        assert self.users.report.late_ms < 5000
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("shop")
+    namespace = f"recovery-{uuid.uuid4().hex[:8]}"
+    url = os.environ["BACKENDCTL_TEST_GATEWAY_URL"]
+    shutil.copy(_SERVICE, folder)
+    base = os.environ["BACKENDCTL_TEST_BASE_IMAGE"]
+    (folder / "Dockerfile").write_text(f"FROM {base}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n")
+    (folder / "backend.toml").write_text(
+        _PROMISES.format(
+            namespace=namespace,
+            registry=os.environ["BACKENDCTL_TEST_REGISTRY"],
+            gateway=os.environ["BACKENDCTL_TEST_GATEWAY"],
+            url=url,
+        )
+    )
+    spec = load_spec(folder)
+    environment = spec.environments["trial"]
+    naming = Naming.of(spec, environment)
+    with standing(spec, environment) as admin:
+        # Only the pipeline's account is used from here.
+        with kubeconfig(account(naming, "ci", folder / "ci.kubeconfig")):
+            project = Project(folder)
+            up = project.run("up", "--env", "trial")
+            assert up.exit == 0, up.text
+            requests = [TrafficRequest(headers={"host": environment.host})]
+            with Traffic(url, _RPS, requests) as users:
+                yield Shop(project, naming, admin, users)
+            assert users.report.failures == []
+        admin.delete("Namespace", naming.namespace)
+
+
+@pytest.fixture
+def stable(shop: Shop) -> int:
+    return int(shop.status()["stable"])
+
+
+def ended(process: "subprocess.Popen[str]", limit: float = 120.0) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=limit)
+    return process.returncode, out, err
+
+
+def colleague(what: str, shop: Shop) -> tuple[Project, dict[str, str]]:
+    """Somebody in another folder, with backend.toml or with the kubeconfig alone."""
+    folder = Path(tempfile.mkdtemp(dir=shop.project.folder.parent))
+    if what == "backend.toml":
+        shutil.copy(shop.project.folder / "backend.toml", folder)
+        return Project(folder), {}
+    return Project(folder), {"BACKENDCTL_NAMESPACE": shop.naming.namespace}
+
+
+@pytest.mark.parametrize(
+    ("moment", "how", "has", "result"),
+    [
+        ("candidate-started", _AT_ONCE, "backend.toml", "restored"),
+        ("first-shift", _CANARY, "kubeconfig", "restored"),
+        ("mid-step", _CANARY, "backend.toml", "restored"),
+    ],
+)
+def test_a_driver_killed_there_is_recovered_by_somebody_in_another_folder(
+    shop: Shop, stable: int, moment: str, how: tuple[str, ...], has: str, result: str
+) -> None:
+    status, out, err = ended(shop.deploy(*how, at=moment))
+    assert status == -signal.SIGKILL, (status, out, err[-3000:])
+    assert shop.status()["in_flight"]
+    elsewhere, variables = colleague(has, shop)
+    recovered = elsewhere.run("rollout", "recover", "--env", "trial", **variables)
+    assert recovered.data["result"] == result, recovered.text
+    shop.assert_whole(stable if result == "restored" else stable + 1)
