@@ -52,6 +52,8 @@ class World:
     begun: threading.Event = field(default_factory=threading.Event)
     """Set when the resource named by `awaited` is being worked on."""
     awaited: str = ""
+    promised: Spec | None = None
+    """Instead of the few promises of `spec`, where the stacks look at more."""
 
     def __post_init__(self) -> None:
         self.project.mkdir(parents=True, exist_ok=True)
@@ -74,10 +76,14 @@ class World:
 
     @property
     def environment(self) -> Environment:
+        if self.promised is not None:
+            return self.promised.environments["prod"]
         return Environment(name="prod", platform=self.platform, namespace=self.namespace)
 
     @property
     def spec(self) -> Spec:
+        if self.promised is not None:
+            return self.promised
         return Spec(
             service=Service(name="shop", start=("serve",)),
             load=Load(peak_rps=10, peak_users=10, sustained_users=5, think_time=1),

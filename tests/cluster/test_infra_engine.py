@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
+from backendctl.provision.app import KUBERNETES_PLUGIN
 from backendctl.provision.changes import Action, name_of
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.provision.locks import read_locks
+from backendctl.provision.registry import definitions
 from backendctl.provision.upstream import present
+from backendctl.spec.load import load_spec
 from backendctl.workflows.infra import destroy, recovery
+from backendctl.workflows.infra.cost import difference
 from backendctl.workflows.infra.preview import telling
 from tests.cluster.infra_world import AWS, Silent, World, sound
 from tests.fakes.echo_provider import plugin
@@ -32,6 +36,26 @@ pytestmark = [
 ]
 
 SECRET = "correct-horse-battery-staple"
+
+
+ON_AWS = """
+[service]
+name = "shop"
+start = "serve"
+[load]
+peak_rps = 50
+[data]
+engine = "postgresql"
+[cache]
+engine = "valkey"
+[environments.prod]
+platform = "aws"
+region = "eu-central-1"
+account = "123456789012"
+registry = "ghcr.io/acme"
+host = "shop.example.com"
+zone = "Z0123456789ABCDEFGHIJ"
+"""
 
 
 def network(inputs: Inputs) -> None:
@@ -61,6 +85,13 @@ def data(inputs: Inputs) -> None:
             "deletionProtection": not inputs.releasing,
         },
         pulumi.ResourceOptions(version=plugin.VERSION, protect=not inputs.releasing),
+    )
+
+    pulumi.CustomResource(
+        "aws:kms/key:Key",
+        "key",
+        {"description": "opens the snapshots"},
+        pulumi.ResourceOptions(version=plugin.VERSION, protect=True, retain_on_delete=True),
     )
 
 
@@ -104,17 +135,16 @@ def test_stacks_come_up_in_order_and_stay_as_they_are(world: World) -> None:
     told = {each.stack: each for each in previews}
     assert {name: len(telling(each.changes)) for name, each in told.items()} == {
         "network": 3,
-        "data": 1,
+        "data": 2,
         "cluster": 1,
     }
     assert "rds Instance database: vpcId" in told["data"].unknown
     plan = infrastructure.plan(previews, "a test")
 
-    for name in ("slow-shop-prod",):
-        world.rule(name, "2")
+    world.rule("slow-shop-prod", "2")
     world.heard.clear()
     done = {name: sound(each) for name, each in infrastructure.up(plan).items()}
-    assert sum(len(each.changed) for each in done.values()) == 3 + 1 + 1
+    assert sum(len(each.changed) for each in done.values()) == 3 + 2 + 1
     assert done["network"].outputs["password"].secret
     # Data and cluster need only the network: each began before the other was done.
     moments = [(name_of(step.urn), step.state) for _stack, step in world.heard]
@@ -144,7 +174,7 @@ def test_stacks_come_up_in_order_and_stay_as_they_are(world: World) -> None:
     assert sorted(file.name for file in world.cloud.iterdir()) == before
     world.heard.clear()
     gone = destroy.destroy(world.opened(), Silent(), lambda _losses: None, delete_data=True)
-    assert list(world.cloud.iterdir()) == []
+    assert [file.name.partition("-")[0] for file in world.cloud.iterdir()] == ["key"]
     assert "final snapshot: shop-prod-final" in list(gone.lines())
     deleted = [
         name_of(step.urn)
@@ -265,3 +295,37 @@ def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
     sound(world.up()["network"])
     _, again = world.preview()
     assert again[0].changed == ()
+
+
+@pytest.mark.timeout(900)  # five stacks, 180 resources, and a machine that others use too
+def test_every_stack_of_an_environment_on_aws_comes_up_stays_and_goes(
+    tmp_path: Path, home: Path
+) -> None:
+    plugin.install(home, "kubernetes", KUBERNETES_PLUGIN)
+    file = tmp_path / "backend.toml"
+    file.write_text(ON_AWS)
+    spec = load_spec(tmp_path)
+    environment = spec.environments["prod"]
+    world = World(tmp_path / "shop", home, definitions(environment))
+    world.promised = spec
+    infrastructure, previews = world.preview()
+    cost = difference(world.opened(), previews)
+    assert cost is not None
+    assert cost.before == 0
+    assert cost.after > 100
+    plan = infrastructure.plan(previews, "a test")
+    world.heard.clear()
+    done = {name: sound(each) for name, each in infrastructure.up(plan).items()}
+    assert {each.stack: len(each.changed) for each in done.values()} == {
+        each.stack: len(telling(each.changes)) for each in previews
+    }
+    order = [stack for stack, step in world.heard if step.state == "done"]
+    assert order.index("network") < order.index("cluster") < order.index("addons")
+    assert order.index("addons") < order.index("app")
+    _, again = world.preview()
+    assert {each.stack: telling(each.changes) for each in again} == {name: [] for name in done}
+    with pytest.raises(BackendctlError, match="rds Instance database"):
+        destroy.destroy(world.opened(), Silent(), lambda _losses: None)
+    gone = destroy.destroy(world.opened(), Silent(), lambda _losses: None, delete_data=True)
+    assert "final snapshot: shop-prod-final" in list(gone.lines())
+    assert {file.name.partition("-")[0] for file in world.cloud.iterdir()} == {"key"}

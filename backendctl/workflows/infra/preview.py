@@ -18,8 +18,9 @@ from backendctl.workflows.infra.opened import Opened
 from backendctl.workflows.infra.outcomes import problem, results
 from backendctl.workflows.infra.telling import Waiting, listener
 
-QUIET = ("pulumi:pulumi:Stack", "pulumi:providers:")
-"""Types whose coming and going is the engine's own business."""
+QUIET = ("pulumi:pulumi:Stack", "pulumi:providers:", "backendctl:")
+"""Types whose coming and going is nobody's business: the engine's own, and those that only group
+others."""
 
 
 @dataclass(frozen=True, slots=True)

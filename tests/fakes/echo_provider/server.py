@@ -250,7 +250,7 @@ def _struct(value: dict[str, Any]) -> struct_pb2.Struct:
 
 
 def main() -> None:
-    """Serve until the engine closes; it learns the port from the first line."""
+    """Serve while the engine lives; it learns the port from the first line."""
     cloud, rules = Path(os.environ["ECHO_STATE"]), Path(os.environ["ECHO_RULES"])
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Echo(cloud, rules), server)
@@ -258,7 +258,9 @@ def main() -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    engine = os.getppid()
+    while os.getppid() == engine:  # one that is killed closes nothing
+        server.wait_for_termination(0.2)
 
 
 if __name__ == "__main__":
