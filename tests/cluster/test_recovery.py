@@ -183,6 +183,7 @@ def colleague(what: str, shop: Shop) -> tuple[Project, dict[str, str]]:
         ("candidate-started", _AT_ONCE, "backend.toml", "restored"),
         ("first-shift", _CANARY, "kubeconfig", "restored"),
         ("mid-step", _CANARY, "backend.toml", "restored"),
+        ("promoted", _AT_ONCE, "kubeconfig", "restored"),
     ],
 )
 def test_a_driver_killed_there_is_recovered_by_somebody_in_another_folder(
@@ -194,4 +195,18 @@ def test_a_driver_killed_there_is_recovered_by_somebody_in_another_folder(
     elsewhere, variables = colleague(has, shop)
     recovered = elsewhere.run("rollout", "recover", "--env", "trial", **variables)
     assert recovered.data["result"] == result, recovered.text
-    shop.assert_whole(stable if result == "restored" else stable + 1)
+    shop.assert_whole(stable if result == "restored" else recovered.data["candidate"])
+
+
+def test_a_second_deploy_names_who_holds_the_environment(shop: Shop, stable: int) -> None:
+    deploying = shop.project.start("deploy", "--env", "trial", "--yes", *_CANARY)
+    assert eventually(lambda: shop.status()["in_flight"], _FEW)
+    holder = shop.status()["driver"]["owner"]
+    second = shop.project.run("deploy", "--env", "trial", "--yes")
+    assert (second.exit, second.code) == (6, "rollout.locked"), second.text
+    assert holder in second.answer["error"]["cause"]
+    aborted = shop.project.run("rollout", "abort", "--env", "trial", "--reason", "a test")
+    assert aborted.data["result"] == "restored", aborted.text
+    status, _out, err = ended(deploying)
+    assert status == 1, err
+    shop.assert_whole(stable)
