@@ -85,27 +85,31 @@ def run(
         while len(outcomes) < len(needs):
             try:
                 if not stopping:
-                    begin_ready(needs, outcomes, futures, lambda name: pool.submit(work, name))
+                    begin_ready(
+                        needs, outcomes, futures, lambda f, name: submit(pool, f, work, name)
+                    )
                 if not futures:
                     break
                 done, _ = wait(futures, TICK, FIRST_COMPLETED)
                 on_tick()
+                # The outcome first: a signal in between finds the future done once more.
+                for future in done:
+                    name, error = futures[future], future.exception()
+                    if error is None:
+                        outcomes[name] = Outcome(name, future.result())
+                    elif isinstance(error, BackendctlError):
+                        outcomes[name] = Outcome(name, error=error)
+                    else:
+                        surprise = surprise or error
+                        outcomes[name] = Outcome(name, skipped="a bug of ours")
+                    del futures[future]
             except KeyboardInterrupt:
                 interrupts.heed()
                 stopping = True
+                for future in [each for each in futures if each.cancel()]:
+                    del futures[future]  # its work had not begun, and now never will
                 for each in running():
                     each.stop()
-                continue
-            for future in done:
-                name = futures.pop(future)
-                error = future.exception()
-                if error is None:
-                    outcomes[name] = Outcome(name, future.result())
-                elif isinstance(error, BackendctlError):
-                    outcomes[name] = Outcome(name, error=error)
-                else:
-                    surprise = surprise or error
-                    outcomes[name] = Outcome(name, skipped="a bug of ours")
     if surprise is not None:
         raise surprise
     for name in needs:
@@ -118,7 +122,7 @@ def begin_ready(
     needs: Mapping[str, frozenset[str]],
     outcomes: dict[str, Outcome[T]],
     futures: dict[Future[T], str],
-    begin: Callable[[str], Future[T]],
+    begin: Callable[[Future[T], str], None],
 ) -> None:
     """Begin each stack whose needs are done; skip those whose need will never be."""
     for name in needs:
@@ -128,4 +132,23 @@ def begin_ready(
         if lost:
             outcomes[name] = Outcome(name, skipped=f"it needs {lost[0]}, which did not succeed")
         elif all(need in outcomes for need in needs[name]):
-            futures[begin(name)] = name
+            # Known before it begins: a signal in between must not lose sight of what runs.
+            future: Future[T] = Future()
+            futures[future] = name
+            begin(future, name)
+
+
+def submit(
+    pool: ThreadPoolExecutor, future: Future[T], work: Callable[[str], T], name: str
+) -> None:
+    """Have the pool do the work, unless the future is cancelled by then."""
+
+    def carry_out() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(work(name))
+        except BaseException as error:
+            future.set_exception(error)
+
+    pool.submit(carry_out)

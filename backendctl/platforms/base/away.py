@@ -1,4 +1,4 @@
-"""backendctl itself, run where the environment is."""
+"""Runs a copy of this very program where the environment is."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

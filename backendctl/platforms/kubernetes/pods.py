@@ -79,9 +79,9 @@ def command(
 
 
 def escaped(text: str) -> str:
-    """Text in which the kubelet finds nothing to replace: it would take `$(NAME)` for a
-    variable."""
-    return text.replace("$(", "$$(")
+    """Text in which the kubelet finds nothing to replace: it takes `$(NAME)` for a variable, and
+    `$$` for one dollar sign, wherever they stand."""
+    return text.replace("$", "$$")
 
 
 def from_secrets(release: Release, naming: Naming) -> list[Manifest]:

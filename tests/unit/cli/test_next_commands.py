@@ -21,7 +21,7 @@ NAMED = re.compile(r"`(backendctl(?: [a-z]+)+)")
 """In prose a command is named, with or without its options."""
 
 OPTIONS = re.compile(
-    r"backendctl ((?:(?:rollout|loadtest|secrets) )?[a-z]+)\b([^`\n#;|]*? --[^`\n#;|]*)"
+    r"backendctl ((?:(?:rollout|loadtest|secrets|infra|check) )?[a-z]+)\b([^`\n#;|]*? --[^`\n#;|]*)"
 )
 
 
@@ -103,7 +103,11 @@ def test_an_option_that_a_document_or_template_names_exists() -> None:
         node = TREE
         for word in command.split():
             node = node.commands[word]  # type: ignore[attr-defined]
-        known = {each for parameter in node.params for each in parameter.opts}
+        known = {
+            each
+            for parameter in node.params
+            for each in (*parameter.opts, *parameter.secondary_opts)
+        }
         assert option in {*known, "--help", "--"}, f"{place}: backendctl {command} has no {option}"
 
 

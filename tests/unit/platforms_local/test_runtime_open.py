@@ -37,13 +37,6 @@ def test_an_unknown_environment_is_told_from_those_there_are(tmp_path: Path) -> 
     assert caught.value.cause == "there are: cloud, local, prod"
 
 
-@pytest.mark.parametrize("name", ["prod", "cloud"])
-def test_a_platform_of_a_later_version_is_said_to_be_one(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BackendctlError) as caught:
-        open_platform(tmp_path, spec(), name)
-    assert caught.value.code == "platform.unsupported"
-
-
 def test_a_missing_extra_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

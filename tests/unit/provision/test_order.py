@@ -90,6 +90,7 @@ class Engine:
 
 def test_a_signal_stops_what_runs_and_begins_nothing_more() -> None:
     engine = Engine()
+    interrupts.heed()  # whatever another test of this process was sent
     former = signal.signal(signal.SIGTERM, interrupts.receive)
 
     def work(name: str) -> None:

@@ -68,7 +68,7 @@ def test_tuning_and_evaluation_share_no_seed_and_no_cell_overlaps_another() -> N
 
     assert all(seeds(job).stop <= 10_000 for wanted in tuning() for job in wanted.jobs())
     assert all(job.seed >= EVALUATION_SEED for wanted in evaluation() for job in wanted.jobs())
-    ours, _ = evaluation()
+    ours, *_ = evaluation()
     jobs = [job for job in ours.jobs() if job.engine is ours.engines[0]]
     assert all(job.runs <= CHUNK for job in jobs)
     ends = sorted((seeds(job).start, seeds(job).stop) for job in jobs)
