@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from backendctl.provision.engine import Applied, Preview, StackEngine
 from backendctl.provision.events import Record, Step
 from backendctl.provision.live import Expected, standing
 from backendctl.provision.locks import StackLock
-from backendctl.provision.order import Outcome, layers, run
+from backendctl.provision.order import Outcome, beneath, layers, run
 from backendctl.provision.plan import Plan, base_digest
 from backendctl.provision.tool import Tool
 from backendctl.provision.upstream import Outputs
@@ -120,6 +120,10 @@ class Infrastructure:
         found = self._run("destroy", work, changes, reverse=True, named=names)
         self._remember("destroy", found)
         return found
+
+    def beneath(self, kept: Collection[str]) -> frozenset[str]:
+        """The stacks that these cannot do without."""
+        return beneath(layers(self.definitions), kept)
 
     def release(
         self, urns: Mapping[str, Sequence[str]], outputs: Mapping[str, Outputs]

@@ -1,6 +1,6 @@
 """Several stacks in the order of what they need, in parallel where none needs another."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -53,6 +53,17 @@ def layers(
         }
     _refuse_circle(needs)
     return needs
+
+
+def beneath(needs: Mapping[str, frozenset[str]], kept: Collection[str]) -> frozenset[str]:
+    """What the stacks in `kept` stand on, and what that stands on."""
+    found: set[str] = set()
+    waiting = list(kept)
+    while waiting:
+        for need in needs[waiting.pop()] - found:
+            found.add(need)
+            waiting.append(need)
+    return frozenset(found)
 
 
 def _refuse_circle(needs: Mapping[str, frozenset[str]]) -> None:

@@ -23,6 +23,8 @@ class Losses:
 
     environment: str
     resources: Sequence[Held]
+    standing: Sequence[str] = ()
+    """Stacks that stay whole, because what is kept stands on them."""
 
     @property
     def protected(self) -> Sequence[Held]:
@@ -49,6 +51,8 @@ class Losses:
         """What goes, what is protected, what remains of it."""
         for stack, count in self.counts().items():
             yield f"{stack}: {count} resources"
+        for stack in self.standing:
+            yield f"{stack}: stays whole, what is kept stands on it"
         for each in self.resources:
             copy = last_copy(each.type, each.inputs)
             if copy is not None and copy.name:
@@ -62,6 +66,7 @@ class Losses:
         return {
             "environment": self.environment,
             "stacks": self.counts(),
+            "standing": list(self.standing),
             "protected": [{"urn": e.urn, "id": e.id, "stack": e.stack} for e in self.protected],
             "snapshots": [
                 copy.name
@@ -115,6 +120,12 @@ def destroy(
         raise _protected(losses)
     if delete_data and losses.without_copy:
         raise _without_copy(losses)
+    standing: frozenset[str] = frozenset()
+    if keep_data:
+        # What is kept cannot do without what its stack stands on: a database needs its network.
+        standing = infrastructure.beneath({each.stack for each in losses.protected})
+        found = [each for each in found if each.stack not in standing]
+        losses = Losses(opened.environment.name, found, tuple(sorted(standing)))
     approve(losses)
     doomed = [
         each
@@ -122,7 +133,7 @@ def destroy(
         if delete_data or not each.protected or (each.retained and not keep_data)
     ]
     _release(infrastructure, doomed, states, progress)
-    names = [name for name, state in states.items() if state.get("resources")]
+    names = [n for n, state in states.items() if state.get("resources") and n not in standing]
     with progress.step("Destroying the stacks"):
         outcomes = infrastructure.destroy(names, losses.counts(), keep_protected=keep_data)
     trouble = problem(outcomes)

@@ -9,7 +9,7 @@ import pytest
 from backendctl import interrupts
 from backendctl.errors import BackendctlError
 from backendctl.provision.definition import StackDefinition
-from backendctl.provision.order import layers, run
+from backendctl.provision.order import beneath, layers, run
 
 
 def stacks(**needs: tuple[str, ...]) -> list[StackDefinition]:
@@ -86,6 +86,14 @@ class Engine:
 
     def stop(self) -> None:
         self.asked.set()
+
+
+def test_what_is_kept_keeps_all_that_it_stands_on() -> None:
+    needs = layers(AWS)
+    assert beneath(needs, ()) == frozenset()
+    assert beneath(needs, {"network"}) == frozenset()
+    assert beneath(needs, {"data"}) == {"network"}
+    assert beneath(needs, {"app"}) >= {"network", "cluster"}
 
 
 def test_a_signal_stops_what_runs_and_begins_nothing_more() -> None:
