@@ -14,7 +14,8 @@ def must_serve(opened: Opened) -> None:
     """Raises `missing.environment` unless every server runs and a release serves."""
     platform = opened.platform
     servers = platform.foundation.status()
-    stopped = [each.name for each in servers if not each.running and each.needed]
+    down = [each for each in servers if not each.running and each.needed]
+    stopped = [each.name for each in down]
     name = opened.environment.name
     if stopped or serving(platform.store).stable is None:
         why = f"not running: {', '.join(stopped)}" if stopped else "no release serves yet"
@@ -23,7 +24,11 @@ def must_serve(opened: Opened) -> None:
             f"environment {name!r} is not up",
             cause=why,
             state="nothing was changed",
-            next=(f"backendctl up --env {name}",),
+            next=tuple(
+                dict.fromkeys(
+                    (*(line for each in down for line in each.next), f"backendctl up --env {name}")
+                )
+            ),
         )
 
 

@@ -25,6 +25,8 @@ from backendctl.spec.model import Environment, Spec
 
 _WAIT = 60.0
 """Seconds that a Gateway which was just made may take until it is programmed."""
+WATCHDOG_WAIT = 90.0
+"""Seconds that the watchdog may take to begin: its pod waits for the promises, and not eagerly."""
 _POLL = 1.0
 _BOUND = {"database": ("DATABASE_URL",), "cache": ("CACHE_URL",)}
 """What each Secret must hold at least."""
@@ -75,7 +77,9 @@ class KubernetesFoundation:
             )
         self._await_gateway(on_line)
         recorded.record(self._cluster, self._spec, self._naming)
-        if not self._environment.driver_image:
+        if self._environment.driver_image:
+            self._await_watchdog(on_line)
+        else:
             on_line(_NO_WATCHDOG)
 
     def stop(self, purge: bool = False, on_line: OnLine = unheard) -> None:
@@ -222,7 +226,22 @@ class KubernetesFoundation:
             return ServiceStatus(WATCHDOG, False, "", "not there", next=(self._up,))
         runs = bool((found.get("status") or {}).get("readyReplicas"))
         detail = "" if runs else _why_not(found)
-        return ServiceStatus(WATCHDOG, runs, "", detail, alive=runs)
+        shown = f"backendctl logs --server {WATCHDOG} --env {self._naming.environment}"
+        return ServiceStatus(
+            WATCHDOG, runs, "", detail, alive=runs, next=() if runs else (shown, self._up)
+        )
+
+    def _await_watchdog(self, on_line: OnLine) -> None:
+        """It begins once the promises are there to be read; a deploy right after this needs it."""
+        waited = 0.0
+        while not (status := self._look_watchdog()).running:
+            if waited >= WATCHDOG_WAIT:
+                on_line(f"the watchdog does not run yet: {status.detail}")
+                return
+            if not waited:
+                on_line("waiting for the watchdog")
+            threading.Event().wait(_POLL)
+            waited += _POLL
 
     def _await_gateway(self, on_line: OnLine) -> None:
         """A Gateway that was just made takes a moment."""

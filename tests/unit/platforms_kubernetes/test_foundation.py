@@ -9,6 +9,7 @@ import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ServiceStatus
+from backendctl.platforms.kubernetes import foundation as module
 from backendctl.platforms.kubernetes import recorded
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.foundation import KubernetesFoundation
@@ -87,6 +88,32 @@ def by_name(foundation: KubernetesFoundation) -> Mapping[str, ServiceStatus]:
 
 def silent(_line: str) -> None:
     return
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits_for_a_watchdog_that_no_controller_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WATCHDOG_WAIT", 0.0)
+
+
+def test_a_watchdog_that_begins_late_is_waited_for(
+    foundation: KubernetesFoundation, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCHDOG_WAIT", 60.0)
+    monkeypatch.setattr(module, "_POLL", 0.01)
+    set_up(cluster)
+    said: list[str] = []
+
+    def begin(line: str) -> None:
+        said.append(line)
+        if line == "waiting for the watchdog":
+            status = {"readyReplicas": 1}
+            cluster.patch("Deployment", NAMING.watchdog, {"status": status}, subresource="status")
+
+    foundation.ensure(begin)
+    assert said == ["waiting for the watchdog"]
+    assert by_name(foundation)["watchdog"].running
 
 
 def test_an_environment_that_was_never_set_up_is_told_how(
