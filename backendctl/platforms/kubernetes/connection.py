@@ -245,6 +245,9 @@ def _connect(context: str) -> tuple[Any, Any]:
             )
     except (ConfigException, YAMLError, OSError) as error:
         raise errors.no_credentials(f"{path}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # The package takes for granted that the file holds what a kubeconfig holds.
+        raise errors.no_credentials(f"{path} is no kubeconfig") from error
     finally:
         root.removeHandler(said)
     if said.lines and not configuration.api_key:
