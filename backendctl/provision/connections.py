@@ -66,12 +66,9 @@ _VARIABLES: Mapping[str, Callable[[Reached], Mapping[str, str]]] = {
 }
 
 
-def external_secret(naming: Naming, part: str, name: str, reached: Reached) -> Manifest:
-    """The ExternalSecret that writes the Secret of that name, for the `database` or `cache`."""
-    return {**_frame(naming, part, name), "spec": _specification(naming, part, name, reached)}
-
-
-def _frame(naming: Naming, part: str, name: str) -> Manifest:
+def external_secret(naming: Naming, part: str, name: str, specification: Any) -> Manifest:
+    """The ExternalSecret that writes the Secret of that name, for the `database` or `cache`; its
+    specification, or the output that it will be."""
     return {
         "apiVersion": "external-secrets.io/v1",
         "kind": "ExternalSecret",
@@ -80,10 +77,12 @@ def _frame(naming: Naming, part: str, name: str) -> Manifest:
             "namespace": naming.namespace,
             "labels": dict(naming.labels(part)),
         },
+        "spec": specification,
     }
 
 
-def _specification(naming: Naming, part: str, name: str, reached: Reached) -> Manifest:
+def specified(naming: Naming, part: str, name: str, reached: Reached) -> Manifest:
+    """What an ExternalSecret says of how to reach its part."""
     return {
         "refreshInterval": REFRESH,
         "secretStoreRef": {"kind": "ClusterSecretStore", "name": reached.store},
@@ -131,10 +130,9 @@ def connections(inputs: Inputs) -> list[Manifest]:
     other stacks are up. None where the environment's user makes the Secrets."""
     naming = Naming.of(inputs.spec, inputs.environment)
     return [
-        {
-            **_frame(naming, part, name),
-            "spec": _known(inputs, part).apply(partial(_settled, inputs, part, name)),
-        }
+        external_secret(
+            naming, part, name, _known(inputs, part).apply(partial(_settled, inputs, part, name))
+        )
         for part, name in stack_secrets(inputs.spec, inputs.environment).items()
     ]
 
@@ -165,4 +163,4 @@ def _settled(inputs: Inputs, part: str, name: str, reached: Reached) -> Manifest
     lacks = lacking(reached, part)
     if lacks:
         raise pulumi.RunError(refusal(inputs.spec, inputs.environment, part, lacks))
-    return _specification(Naming.of(inputs.spec, inputs.environment), part, name, reached)
+    return specified(Naming.of(inputs.spec, inputs.environment), part, name, reached)

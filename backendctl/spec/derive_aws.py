@@ -158,11 +158,6 @@ def region(spec: Spec, environment: Environment) -> str:
     return AWS_REGION[residency]
 
 
-def allowed_regions(spec: Spec, environment: Environment) -> str:
-    """The zone or region that everything of the environment must lie in."""
-    return spec.service.residency or region(spec, environment)
-
-
 def place(spec: Spec, environment: Environment, releasing: bool = False) -> Place:
     """Whose resources, and where."""
     tier = tier_of(environment)

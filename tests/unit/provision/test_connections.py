@@ -10,7 +10,13 @@ import pytest
 from backendctl.platforms.kubernetes.naming import Naming, bound_secrets, stack_secrets
 from backendctl.platforms.kubernetes.standing import manifests
 from backendctl.provision import app
-from backendctl.provision.connections import Reached, external_secret, lacking, refusal
+from backendctl.provision.connections import (
+    Reached,
+    external_secret,
+    lacking,
+    refusal,
+    specified,
+)
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.provision.registry import definitions
 from backendctl.provision.simulate import simulate
@@ -36,6 +42,10 @@ CACHE: Mapping[str, Any] = {
     "cache_address": "cache.example",
     "cache_port": 6379,
 }
+
+
+def written(part: str, name: str) -> dict[str, Any]:
+    return external_secret(NAMING, part, name, specified(NAMING, part, name, REACHED))
 
 
 def in_app(spec: Spec, name: str = "prod") -> Sequence[Record]:
@@ -84,7 +94,7 @@ def variables(manifest: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def test_the_database_is_reached_encrypted_with_its_password_escaped() -> None:
-    made = external_secret(NAMING, "database", "shop-database", REACHED)
+    made = written("database", "shop-database")
     assert variables(made) == {
         "DATABASE_URL": (
             'postgresql://{{ .username | urlquery | replace "+" "%20" }}:'
@@ -95,7 +105,7 @@ def test_the_database_is_reached_encrypted_with_its_password_escaped() -> None:
 
 
 def test_the_cache_is_reached_encrypted_under_both_usual_names() -> None:
-    made = variables(external_secret(NAMING, "cache", "shop-cache", REACHED))
+    made = variables(written("cache", "shop-cache"))
     assert set(made) == {"CACHE_URL", "REDIS_URL"}
     assert made["CACHE_URL"] == made["REDIS_URL"]
     assert made["CACHE_URL"].startswith("rediss://{{ .username ")
@@ -103,7 +113,7 @@ def test_the_cache_is_reached_encrypted_under_both_usual_names() -> None:
 
 
 def test_user_and_password_are_read_together_and_again_every_minute() -> None:
-    made = external_secret(NAMING, "database", "shop-database", REACHED)
+    made = written("database", "shop-database")
     assert made["metadata"]["namespace"] == "shop-prod"
     assert made["spec"]["dataFrom"] == [{"extract": {"key": "arn:of:it"}}]
     assert made["spec"]["refreshInterval"] == "1m"
@@ -116,7 +126,7 @@ def test_user_and_password_are_read_together_and_again_every_minute() -> None:
 
 def test_the_secret_that_is_written_is_not_taken_for_a_version_of_a_secret() -> None:
     """Those are found by their labels, and purged."""
-    made = external_secret(NAMING, "database", "shop-database", REACHED)
+    made = written("database", "shop-database")
     labels = made["spec"]["target"]["template"]["metadata"]["labels"]
     assert not NAMING.labels("secret").items() <= labels.items()
 
