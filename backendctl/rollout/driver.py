@@ -11,7 +11,7 @@ Ctrl-C or SIGTERM (both arrive as KeyboardInterrupt)
 - a second time: we leave at once, and `backendctl rollout recover` finishes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -23,6 +23,7 @@ from backendctl.rollout import machine
 from backendctl.rollout.copying import copied_between
 from backendctl.rollout.effects import Effects, retrying
 from backendctl.rollout.events import Event, events_of
+from backendctl.rollout.history import summary, takeovers
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.lease import Lease
 from backendctl.rollout.observations import (
@@ -38,6 +39,7 @@ from backendctl.rollout.observe import block_between
 from backendctl.rollout.records import Record, Transition, begun, fold, record_of
 from backendctl.rollout.samples import take, to_record
 from backendctl.rollout.states import HoldKind, Phase, RolloutPlan, State
+from backendctl.rollout.wording import moment
 
 POLL = 0.5
 """Seconds between two looks at the candidate's health and at what a person wants."""
@@ -74,6 +76,7 @@ class Driver:
         self._signalled = False
         self._owes_samples = False
         self._bug: Exception | None = None
+        self._takeovers = 0
         self._window: _Window | None = None
 
     # --- beginnings ---
@@ -133,6 +136,10 @@ class Driver:
                 if times > 1 or self.state.phase is Phase.HOLD:
                     raise self._left(times) from None
                 self._signalled = True
+            except BackendctlError as error:
+                if error.code == "rollout.fenced":
+                    self._say_who(error)
+                raise
         if self._bug is not None:
             self._bug.add_note(f"rollout {self._rollout} is {self.state.phase}")
             raise self._bug
@@ -311,10 +318,22 @@ class Driver:
             next=("backendctl rollout recover",),
         )
 
-    def _reload(self) -> None:
+    def _say_who(self, error: BackendctlError) -> None:
+        """Who took over, and what became of it: the lock forgets whoever is through with it."""
+        with suppress(BackendctlError):
+            records = self._platform.store.records(self._rollout)
+            since = takeovers(records)[self._takeovers :]
+            if since:
+                by, reason = since[0]["saw"]["by"], since[0]["saw"]["reason"]
+                error.cause = f"{by} took over at {moment(since[0]['at'])}: {reason}"
+                stands = summary(self._rollout, records).stands
+                error.state = f"this run changed nothing more; rollout {self._rollout}: {stands}"
+
+    def _reload(self) -> Sequence[Record]:
         records = self._platform.store.records(self._rollout)
         if records:
             self._state = fold(records, self._judge)
+        return records
 
     def _tell(self, transition: Transition) -> None:
         """A watcher who cannot listen must not stop the rollout half way."""

@@ -115,6 +115,11 @@ def summary(rollout: str, records: Sequence[Record]) -> Summary:
     )
 
 
+def takeovers(records: Sequence[Record]) -> Sequence[Record]:
+    """The records of those who drove it after whoever had begun it."""
+    return [record for record in records if record["kind"] == "taken-over"]
+
+
 def _mirrored(records: Sequence[Record]) -> str:
     found = next((record["copies"] for record in records if "copies" in record), None)
     return "" if found is None else copies_in_words(from_json(Copies, found))

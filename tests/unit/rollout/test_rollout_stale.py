@@ -1,5 +1,6 @@
 """A driver that was stopped, replaced, and wakes up: nothing it does then may count any more."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -66,6 +67,22 @@ def test_a_driver_replaced_at_any_point_changes_neither_routes_nor_journal(name:
         if not where.startswith(ASLEEP_IN_AN_EFFECT):
             story.assert_whole()
     assert {"append:before", "append:after", "apply:before", "apply:after"} <= seen
+
+
+def test_a_driver_that_was_replaced_is_told_by_whom_and_what_became_of_its_rollout() -> None:
+    story = STORIES["promoted canary"]()
+    places = itertools.count()
+
+    def replaced(name: str) -> None:
+        if next(places) == 40:
+            take_over(story)
+
+    story.fake.env.point = replaced
+    with pytest.raises(BackendctlError) as caught:
+        story.run()
+    assert caught.value.code == "rollout.fenced"
+    assert caught.value.cause.startswith("bob took over at ")
+    assert caught.value.state.endswith(": restored")
 
 
 class StoppedStore(FakeStore):
