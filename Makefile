@@ -33,7 +33,7 @@ test: test-environment
 
 # A real Kubernetes on this machine (root, Debian, Go), or the one of BACKENDCTL_TEST_KUBECONFIG.
 test-cluster: test-environment
-	@$(BIN)/python -m tests.cluster test -- -n $(CLUSTER_WORKERS) --dist loadgroup tests
+	@$(BIN)/python -m tests.cluster test -- -n $(CLUSTER_WORKERS) --dist loadgroup --durations=25 tests
 
 lint: test-environment
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -144,9 +144,17 @@ def _end(layout: Layout) -> None:
         record = json.loads(layout.record.read_text())
         node.stop(Node(**record["node"]))
     node.remove_cgroups(layout.name)
-    node.wait_for(
-        lambda: not node.leftovers(layout), "the kernel to take the network away", timeout=30
-    )
+    left: list[str] = []
+
+    def nothing_left() -> bool:
+        node.unmount(layout)
+        left[:] = node.leftovers(layout)
+        return not left
+
+    try:
+        wait_for(nothing_left, "everything of the cluster to go", timeout=60)
+    except ClusterError as failed:
+        raise ClusterError(f"{failed}; left: {'; '.join(left)}") from failed
     if layout.state.exists():
         shutil.rmtree(layout.state)
 

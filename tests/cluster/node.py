@@ -130,6 +130,15 @@ def _processes(name: str) -> Iterator[str]:
             continue  # ended meanwhile
 
 
+def unmount(layout: Layout) -> None:
+    """Take away mounts of ours on this machine: a build that was interrupted leaves some."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for folder in reversed(mounts):
+        if folder.startswith(f"{layout.state}/"):
+            # Busy, or gone with the one above it: whoever waits for the rest looks again.
+            subprocess.run(["umount", folder], capture_output=True, check=False)
+
+
 def remove_cgroups(name: str) -> None:
     """Kill what is left in the cluster's control groups, and remove them."""
     for root in _cgroup_roots(name):

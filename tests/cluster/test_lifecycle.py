@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.cluster import lifecycle, node
-from tests.cluster.commands import ClusterError
+from tests.cluster.commands import ClusterError, run
 from tests.cluster.layout import Layout
 from tests.cluster.preconditions import lacking
 from tests.cluster.session import CHECKOUT
@@ -64,6 +64,9 @@ def test_a_second_cluster_runs_mends_itself_and_leaves_nothing(layout: Layout) -
     _kill_api_server(cluster)
     assert eventually(lambda: _answers(cluster), 60)
 
+    interrupted_build = layout.state / "left-mounted"
+    interrupted_build.mkdir()
+    run(["mount", "-t", "tmpfs", "tmpfs", interrupted_build])
     lifecycle.down(layout.state)
     assert node.leftovers(layout) == []
     assert _routes() == routes
