@@ -7,8 +7,8 @@ one JSON object a line. When its starter is gone, every process ends by itself.
 Commands: `{"do": "stage", "order": {...}}`, `{"do": "users", "count": n, "rate": r}`,
 `{"do": "finish", "drain": seconds}`, `{"do": "quit"}`.
 Reports: `{"say": "ready"}`, `{"say": "delta", "worker": name, "stages": {...}, "in_flight": n,
-"cpu": percent of a core or null, "at": time}`, `{"say": "final", "worker": name}`,
-`{"say": "missing", "worker": id}`.
+"cpu": percent of a core or null, "at": time}`, `{"say": "final", "worker": name, "count": n}`,
+`{"say": "missing", "worker": name, "at": host}`.
 """
 
 import locust  # first: it replaces blocking sockets by gevent's
@@ -86,12 +86,29 @@ def _environment(plan: GeneratorPlan) -> Environment:
         for name in ("network_timeout", "connection_timeout"):
             if hasattr(kind, name):
                 setattr(kind, name, plan.request_timeout)
+        if plan.host:
+            _bear(kind, plan.host)
     return Environment(
         user_classes=list(users.values()),
         events=locust.events,
         host=plan.target,
         stop_timeout=0.0,
     )
+
+
+def _bear(kind: Any, host: str) -> None:
+    """Make every request of these users name that host, unless they name one themselves."""
+    if hasattr(kind, "default_headers"):
+        kind.default_headers = {"Host": host, **(kind.default_headers or {})}
+        return
+    begin = kind.on_start
+
+    def on_start(user: Any) -> None:
+        if hasattr(user, "client"):  # users of another protocol have none, or one without headers
+            user.client.headers.setdefault("Host", host)
+        begin(user)
+
+    kind.on_start = on_start
 
 
 def _raise_file_limit() -> None:
@@ -116,6 +133,8 @@ class _Master:
         self._plan = plan
         self._link = socket.socket(fileno=int(os.environ[LINK_VARIABLE]))
         self._runner = environment.create_master_runner(host, port)
+        self._names: dict[str, str] = {}
+        """By what Locust calls them, once they have said their names."""
         for kind in ("delta", "final"):
             self._runner.register_message(kind, self._pass_on)
 
@@ -148,12 +167,15 @@ class _Master:
         return True
 
     def _pass_on(self, msg: Any, **_: Any) -> None:
+        self._names[msg.node_id] = msg.data["worker"]
         self._say({"say": msg.type, **msg.data})
 
     def _watch(self) -> None:
         while True:
             for node in self._runner.clients.missing:
-                self._say({"say": "missing", "worker": node.id})
+                host = node.id.rpartition("_")[0]  # where it runs; in a cluster, its pod
+                name = self._names.get(node.id, "a worker")
+                self._say({"say": "missing", "worker": name, "at": host})
             gevent.sleep(1.0)
 
     def _say(self, report: dict[str, Any]) -> None:
@@ -219,7 +241,8 @@ class _Worker:
             gevent.sleep(0.02)
         self._generator.give_up()
         self._flush()
-        self._runner.send_message("final", {"worker": self._name})
+        count = self._generator.recorder.count
+        self._runner.send_message("final", {"worker": self._name, "count": count})
 
     def _record_own(
         self,

@@ -76,7 +76,6 @@ class Conductor:
         self._began = 0.0
         self._now = 0
         self._in_flight: dict[str, int] = {}
-        self._final: set[str] = set()
         self._skew: dict[str, float] = {}
         """The least by which a worker's reports seemed old, or to come from the future."""
         self._next_second = 0.0
@@ -235,9 +234,9 @@ class Conductor:
                 skew = abs(time.time() - report["at"])
                 self._skew[worker] = min(skew, self._skew.get(worker, skew))
             case "final":
-                self._final.add(report["worker"])
+                self._measurement.counted[report["worker"]] = report["count"]
             case "missing":
-                self._measurement.lost.append(f"{report['worker']} fell silent")
+                self._measurement.lost.append(f"{report['worker']} at {report['at']} fell silent")
 
     def _each_second(self) -> None:
         now = time.time()
@@ -280,8 +279,9 @@ class Conductor:
         self._processes.tell({"do": "finish", "drain": drain})
         deadline = time.time() + drain + 5
         while time.time() < deadline and not self._measurement.lost:
-            if len(self._final) == self.profile.workers:
+            if len(self._measurement.counted) == self.profile.workers:
                 self._check_clocks()
+                self._check_counts()
                 return
             self._pump_until(time.time() + 0.05)
         if not self._measurement.lost:
@@ -292,3 +292,11 @@ class Conductor:
         for worker, skew in self._skew.items():
             if skew > LARGEST_SKEW:
                 self._measurement.lost.append(f"{worker}'s clock is {skew:.1f} s off")
+
+    def _check_counts(self) -> None:
+        """What was merged is all that the workers counted, to the last request."""
+        counted, merged = sum(self._measurement.counted.values()), self._measurement.count
+        if counted != merged:
+            self._measurement.lost.append(
+                f"{counted} requests were counted by the workers, and {merged} arrived here"
+            )

@@ -13,8 +13,10 @@ PROBE_TIMEOUT = 5.0
 """Seconds for each of the few requests sent before the test."""
 
 
-def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
+def scenario_of(target: str, spec: Spec, *, with_token: bool, host: str = "") -> Scenario:
     """What to send: from the service's OpenAPI document, else from paths.
+
+    `host`: what requests name as their Host, where that is not the target's.
 
     Paths of `[loadtest]` in backend.toml are used in place of the document. Without either, the
     readiness path and `/` (if it is there) are read. Raises `loadtest.target` if nothing answers.
@@ -23,8 +25,11 @@ def scenario_of(target: str, spec: Spec, *, with_token: bool) -> Scenario:
 
     ready, openapi = spec.service.health.ready, spec.service.openapi
     left_out: Mapping[str, str] = {}
+    headers = {"Host": host} if host else {}
     # No proxy from the environment: what is asked must be what the load will reach.
-    with httpx.Client(base_url=target, timeout=PROBE_TIMEOUT, trust_env=False) as client:
+    with httpx.Client(
+        base_url=target, headers=headers, timeout=PROBE_TIMEOUT, trust_env=False
+    ) as client:
         try:
             if spec.loadtest.paths:
                 _status(client, spec.loadtest.paths[0])

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from backendctl.loadtest.conductor import OnEvent
 from backendctl.loadtest.generator import PLAN_FILE
 from backendctl.loadtest.measurement import Measurement
 from backendctl.loadtest.place import TOKEN_FILE, Offer
-from backendctl.loadtest.profile import Profile
+from backendctl.loadtest.profile import RATE_PER_WORKER, USERS_PER_WORKER, Profile
 from backendctl.loadtest.scenario import TOKEN_VARIABLE
 from backendctl.platforms.base import (
     ERRAND_FOLDER,
@@ -42,18 +42,15 @@ _LAST_WORDS = 30.0
 """Seconds that a conductor has, once it is told to stop, to say what was counted."""
 _CONDUCTOR_CORES, _CONDUCTOR_MEMORY = 0.2, 384 * 2**20
 _WORKER_MEMORY = 384 * 2**20
-WORKER_CORES = 1.0
-"""A worker is sized by what it sends from one whole core."""
+_LEAST_CORES = 0.1
 
 
 class InEnvironment:
     """place.Place: pods of the environment's cluster."""
 
-    def __init__(self, away: Away, on_line: OnLine, cores: float = WORKER_CORES) -> None:
-        """`cores`: that each worker is promised."""
+    def __init__(self, away: Away, on_line: OnLine) -> None:
         self._away = away
         self._on_line = on_line
-        self._cores = cores
 
     def carry_out(self, offer: Offer, measurement: Measurement, on_event: OnEvent) -> Profile:
         """See place.Place. Also raises what `Away.start` raises."""
@@ -61,7 +58,7 @@ class InEnvironment:
         try:
             conductor = self._away.start(_conductor(offer), self._on_line)
             begun.append(conductor)
-            workers = _workers(offer, conductor.address(), self._cores)
+            workers = _workers(offer, conductor.address())
             begun.append(self._away.start(workers, self._on_line))
             found = _listen(conductor, on_event)
         finally:
@@ -153,7 +150,15 @@ def _conductor(offer: Offer) -> Errand:
     )
 
 
-def _workers(offer: Offer, address: str, cores: float) -> Errand:
+def cores_of(profile: Profile) -> float:
+    """That each worker is promised: one core for as much as a worker may send, so that a small
+    test finds room where there is little."""
+    rate = max(stage.to_rate for stage in profile.stages) / RATE_PER_WORKER
+    most = max(rate, profile.users / USERS_PER_WORKER) / profile.workers
+    return min(1.0, max(_LEAST_CORES, most))
+
+
+def _workers(offer: Offer, address: str) -> Errand:
     token = {TOKEN_FILE: offer.token().encode()} if offer.token is not None else {}
     variables = {TOKEN_VARIABLE: f"{ERRAND_SECRETS}/{TOKEN_FILE}"} if token else {}
     agent = ("backendctl.loadtest.agent", "worker", ERRAND_FOLDER)
@@ -165,7 +170,7 @@ def _workers(offer: Offer, address: str, cores: float) -> Errand:
         secrets=token,
         variables=variables,
         copies=offer.profile.workers,
-        cores=cores,
+        cores=cores_of(offer.profile),
         memory=_WORKER_MEMORY,
     )
 
@@ -185,8 +190,5 @@ def _longest(profile: Profile) -> float:
 
 def take_over(measurement: Measurement, counted: Measurement) -> None:
     """Put what was counted there into the measurement of here."""
-    measurement.stages = counted.stages
-    measurement.spans = counted.spans
-    measurement.cpu = counted.cpu
-    measurement.lost = counted.lost
-    measurement.interrupted = counted.interrupted
+    for each in fields(Measurement):
+        setattr(measurement, each.name, getattr(counted, each.name))

@@ -59,6 +59,8 @@ class GeneratorPlan:
     seed: int
     locustfile: str = ""
     """The user's own, whose users take the place of the closed loop's."""
+    host: str = ""
+    """The name that requests bear as their Host; that of the target if empty."""
 
     def write(self, folder: Path) -> None:
         write_private(folder / PLAN_FILE, self.to_text())

@@ -175,6 +175,8 @@ class Recorder:
     def __init__(self) -> None:
         self._fresh: dict[int, StageMeasurement] = {}
         self.in_flight = 0
+        self.count = 0
+        """Requests that have ended, one way or the other, since the beginning."""
 
     def _stage(self, stage: int) -> StageMeasurement:
         found = self._fresh.get(stage)
@@ -226,6 +228,7 @@ class Recorder:
         outcome: Outcome,
         status: int,
     ) -> None:
+        self.count += 1
         kind = record.operation(operation)
         kind.outcomes[outcome] += 1
         kind.statuses[str(status) if status else outcome.value] += 1
@@ -248,6 +251,8 @@ class Measurement:
     """Stage -> when it began and was meant to end, seconds since the epoch."""
     cpu: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Worker -> (seconds since the epoch, percent of one core over the second before)."""
+    counted: dict[str, int] = field(default_factory=dict)
+    """Worker -> requests that ended, by its own count: known of those that came to their end."""
     lost: list[str] = field(default_factory=list)
     """Workers that ended, or fell silent, before the test did, and how."""
     interrupted: bool = False
@@ -256,6 +261,11 @@ class Measurement:
         """Add what a worker's `Recorder.take` gave."""
         for stage, data in delta.items():
             self.stages.setdefault(int(stage), StageMeasurement()).merge_data(data)
+
+    @property
+    def count(self) -> int:
+        """Requests that ended, in all stages, as they were merged."""
+        return sum(found.count for found in self.stages.values())
 
     def seconds_of(self, stage: int, planned: float) -> float:
         """How long a stage lasted; one that waits until the service is stable takes longer."""
@@ -273,6 +283,7 @@ class Measurement:
             "stages": {str(k): v.to_data() for k, v in sorted(self.stages.items())},
             "spans": {str(k): list(v) for k, v in sorted(self.spans.items())},
             "cpu": {k: [list(s) for s in v] for k, v in self.cpu.items()},
+            "counted": self.counted,
             "lost": self.lost,
             "interrupted": self.interrupted,
         }
@@ -282,6 +293,7 @@ class Measurement:
         made = cls(
             spans={int(k): (v[0], v[1]) for k, v in data["spans"].items()},
             cpu={k: [(s[0], s[1]) for s in v] for k, v in data["cpu"].items()},
+            counted=dict(data.get("counted", {})),
             lost=list(data["lost"]),
             interrupted=data["interrupted"],
         )

@@ -130,6 +130,7 @@ class LoadTestResult:
             "p95_ms": self.p95_ms,
             "p99_ms": self.p99_ms,
             "requests": self.requests,
+            "requests_by_worker": dict(sorted(self.measurement.counted.items())),
             "errors": self.errors,
             "extended_s": round(sum(stage.extended for stage in self.profile.stages), 3),
             "knee_rps": self.knee_rps,

@@ -25,6 +25,7 @@ def run_load_test(
     on_event: OnEvent,
     folder: Path,
     *,
+    host: str = "",
     environment: str = "local",
     scenario: Scenario | None = None,
     locustfile: Path | None = None,
@@ -33,15 +34,16 @@ def run_load_test(
 ) -> LoadTestResult:
     """Offer `profile` to the service at `target` and judge it; keeps the result in `folder`.
 
-    `token` gives a fresh bearer token each time it is called. `locustfile` replaces the users of
-    the closed loop by the project's own. `place`: where the load comes from, this machine if None.
+    `host`: what requests name as their Host, where that is not the target's. `token` gives a fresh
+    bearer token each time it is called. `locustfile` replaces the users of the closed loop by the
+    project's own. `place`: where the load comes from, this machine if None.
     Raises `loadtest.target` if the target does not answer,
     `loadtest.invalid` if the generator itself fails, and `interrupted` (the partial result is
     kept) on KeyboardInterrupt. No process is left behind however it ends.
     """
     make_folder(folder)
-    chosen = scenario or scenario_of(target, spec, with_token=token is not None)
-    plan = _generator_plan(target, profile, chosen, locustfile)
+    chosen = scenario or scenario_of(target, spec, host=host, with_token=token is not None)
+    plan = _generator_plan(target, host, profile, chosen, locustfile)
     began = time.time()
     measurement = Measurement()
     offer = Offer(plan, profile, token, folder, project or Path.cwd())
@@ -66,7 +68,7 @@ def run_load_test(
 
 
 def _generator_plan(
-    target: str, profile: Profile, scenario: Scenario, locustfile: Path | None
+    target: str, host: str, profile: Profile, scenario: Scenario, locustfile: Path | None
 ) -> GeneratorPlan:
     return GeneratorPlan(
         target=target.rstrip("/"),
@@ -75,6 +77,7 @@ def _generator_plan(
         request_timeout=profile.request_timeout,
         workers=profile.workers,
         seed=profile.seed,
+        host=host,
         locustfile=str(locustfile.resolve()) if locustfile else "",
     )
 

@@ -103,14 +103,17 @@ class Traffic:
         requests: Sequence[TrafficRequest] = (TrafficRequest(),),
         *,
         new_connections: float = 0.2,
+        host: str = "",
         timeout: float = 10.0,
         seed: int = 1,
         release_header: str = RELEASE_HEADER,
     ) -> None:
-        """`new_connections` is the share of requests that open a connection of their own."""
+        """`new_connections` is the share of requests that open a connection of their own; `host`
+        what requests name as their Host, where that is not the target's."""
         self._target = target.rstrip("/")
         self._config = {
             "target": self._target,
+            "headers": {"Host": host} if host else {},
             "rps": rps,
             "requests": [asdict(each) for each in requests],
             "new_connections": new_connections,

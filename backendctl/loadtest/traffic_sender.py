@@ -57,6 +57,7 @@ class _Sender:
         self._prefix = target.path
         self._rps = config["rps"]
         self._requests = config["requests"]
+        self._headers = config["headers"]
         self._new = config["new_connections"]
         self._header = config["release_header"]
         self.timeout = config["timeout"]
@@ -91,7 +92,7 @@ class _Sender:
         deadline.start()
         try:
             connection = self._connection(new)
-            headers = dict(request["headers"])
+            headers = {**self._headers, **request["headers"]}
             if new:
                 headers["Connection"] = "close"
             connection.request(

@@ -62,6 +62,8 @@ class Aim:
     """Where the load would go and how much of it; nothing has been sent there yet."""
 
     target: str
+    host: str
+    """What requests name as their Host; that of the target if empty."""
     environment: str
     profile: Profile
     needs_confirmation: bool
@@ -75,6 +77,7 @@ class Plan:
     """What would be sent where."""
 
     target: str
+    host: str
     environment: str
     profile: Profile
     scenario: Scenario
@@ -100,6 +103,7 @@ def aim(opened: Opened, wishes: Wishes) -> Aim:
     )
     return Aim(
         target=target,
+        host=opened.platform.router.host if _is_own(opened, target) else "",
         environment=opened.environment.name,
         profile=replace(profile, workers=wishes.workers) if wishes.workers else profile,
         needs_confirmation=not local,
@@ -120,13 +124,16 @@ def plan(opened: Opened, wishes: Wishes) -> Plan:
         scenario = plain_paths(wishes.paths, "the paths given with --path")
     else:
         try:
-            scenario = scenario_of(target, opened.spec, with_token=token is not None)
+            scenario = scenario_of(
+                target, opened.spec, host=aimed.host, with_token=token is not None
+            )
         except BackendctlError as error:
             if error.code == "loadtest.target" and not wishes.target:
                 must_serve(opened)  # says more: the whole environment is down
             raise
     return Plan(
         target=target,
+        host=aimed.host,
         environment=aimed.environment,
         profile=aimed.profile,
         scenario=scenario,
@@ -152,6 +159,7 @@ def run(
             planned.token,
             on_event,
             folder,
+            host=planned.host,
             environment=planned.environment,
             scenario=planned.scenario,
             locustfile=planned.locustfile,

@@ -38,7 +38,8 @@ def synthetic_users(opened: Opened, rps: float | None) -> Iterator[Traffic | Non
 
 def readable(opened: Opened) -> list[TrafficRequest]:
     """What synthetic users ask for: every GET of the service that needs no identifier or token."""
-    scenario = scenario_of(opened.platform.router.url, opened.spec, with_token=False)
+    router = opened.platform.router
+    scenario = scenario_of(router.url, opened.spec, host=router.host, with_token=False)
     paths = [
         operation.path
         for operation in scenario.operations

@@ -100,6 +100,8 @@ def test_every_request_is_sent_once_and_counted_as_the_server_counts_it(tmp_path
         assert found.scheduled == found.started == found.count
         assert found.in_flight == 0
         assert sum(second.count for second in found.seconds.values()) == found.count
+    assert sum(result.measurement.counted.values()) == result.requests
+    for found in stages:
         broken = found.outcomes[Outcome.SERVER_ERROR] + found.outcomes[Outcome.TRANSPORT]
         assert found.errors == broken
     assert result.result is Result.FAIL, result.verdict.reasons
@@ -288,9 +290,15 @@ def test_the_users_of_a_projects_own_locustfile_are_measured_alike(tmp_path: Pat
     profile = derive(spec.load, LENIENT, replace(SHORT, closed=4.0), loops=CLOSED)
     with http_service(error_every=5) as service:
         result = run_load_test(
-            service.url, spec, profile, None, lambda _: None, tmp_path / "t", locustfile=own
+            service.url,
+            *(spec, profile, None, lambda _: None, tmp_path / "t"),
+            locustfile=own,
+            host="shop.example.com",
         )
-        assert service.seen()["seen"]["GET /mine"] > 20
+        seen = service.seen()
+    assert seen["seen"]["GET /mine"] > 20
+    # Theirs, ours, and what was asked beforehand.
+    assert set(seen["hosts"]) == {"shop.example.com"}
     found = result.stage("closed hold")
     assert found is not None
     mine = found[1].operations["GET /mine"]

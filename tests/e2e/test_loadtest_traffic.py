@@ -30,11 +30,12 @@ def test_every_request_the_server_saw_is_in_the_report_and_the_other_way_round()
         TrafficRequest("/items", "POST", '{"name": "x"}', {"Authorization": "Bearer t"}),
     ]
     with http_service() as service:
-        with Traffic(service.url, 100, requests) as traffic:
+        with Traffic(service.url, 100, requests, host="shop.example.com") as traffic:
             send(traffic, 200)
         seen = service.seen()
     report = traffic.report
     assert report.failed == 0
+    assert set(seen["hosts"]) == {"shop.example.com"}
     assert report.count == sum(seen["seen"].values())
     assert report.statuses["200"] == seen["seen"]["GET /a"]
     assert (

@@ -31,6 +31,7 @@ class _Service:
         self._made = 1000
         self.seen: Counter[str] = Counter()
         self.headers: Counter[str] = Counter()
+        self.hosts: Counter[str] = Counter()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -66,12 +67,14 @@ class _Service:
             return 200, {
                 "seen": self.seen,
                 "authorization": self.headers,
+                "hosts": self.hosts,
                 "items": len(self._items),
             }
         if path == "/openapi.json":
             return (200, self._openapi) if self._openapi else (404, {})
         self.seen[f"{method} {path}"] += 1
         self.headers[headers.get("authorization", "")] += 1
+        self.hosts[headers.get("host", "")] += 1
         self._count += 1
         fails = self._error_every and self._count % self._error_every == 0
         loop = asyncio.get_running_loop()
@@ -116,7 +119,8 @@ class RunningService:
     process: "subprocess.Popen[str]"
 
     def seen(self) -> dict[str, Any]:
-        """What it was asked: `seen` by request, `authorization` by header, `items` left."""
+        """What it was asked: `seen` by request, `authorization` and `hosts` by header,
+        `items` left."""
         with urlopen(f"{self.url}/_seen", timeout=10) as answer:  # noqa: S310 - loopback
             found: dict[str, Any] = json.load(answer)
             return found

@@ -183,7 +183,8 @@ def _under_users(
 ) -> Iterator[None]:
     """A part of the story with users on the service, every request of theirs accounted for."""
     with _part(story, progress, each.title) as said:
-        with Traffic(opened.platform.router.url, stage.users_rps, readable(opened)) as traffic:
+        router, asked = opened.platform.router, readable(opened)
+        with Traffic(router.url, stage.users_rps, asked, host=router.host) as traffic:
             time.sleep(shop.SETTLE)
             each.began = time.time()
             each.promised = opened.spec.slo.p99
