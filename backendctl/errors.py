@@ -75,6 +75,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "platform.admission": (Exit.MISSING, "a policy of the cluster refused an object"),
     "platform.refused": (Exit.MISSING, "the cluster did not accept an object"),
     "platform.errand": (Exit.MISSING, "what backendctl runs in the environment did not begin"),
+    "platform.leftover": (Exit.MISSING, "something that was told to end in the cluster is there"),
     "platform.conflict": (Exit.LOCKED, "an object was changed by somebody else at the same time"),
     # image
     "build.dockerfile": (Exit.USAGE, "there is no Dockerfile to build the image from"),
@@ -119,6 +120,7 @@ ERRORS: Mapping[str, tuple[Exit, str]] = {
     "infra.protected": (Exit.NO, "what would be destroyed holds data and is protected"),
     "infra.pending": (Exit.HELD, "an operation on a stack was cut off; what it left is not known"),
     "infra.locked": (Exit.LOCKED, "another run holds a stack"),
+    "infra.cluster": (Exit.USAGE, "the kubeconfig leads to another cluster than a stack's own"),
     "infra.adopt": (Exit.USAGE, "what exists cannot be adopted as it was asked for"),
     "infra.download": (Exit.MISSING, "a tool could not be downloaded, or is not what it should be"),
     # gates

@@ -79,7 +79,7 @@ def demo(
         error = BackendctlError(
             "rollout.rolled-back",
             "the demo did not go as it must: " + "; ".join(story.problems),
-            state="everything is stopped",
+            state="not everything is taken away" if story.left else "everything is stopped",
             next=(f"open {target}",),
         )
     for remark in story.remarks:

@@ -6,6 +6,12 @@ from urllib.parse import urlsplit
 
 from backendctl.errors import BackendctlError
 
+DATABASE_NAMES = ("DATABASE_URL",)
+CACHE_NAMES = ("REDIS_URL", "CACHE_URL")
+"""Both usual names of one URL."""
+BOUND: Mapping[str, Sequence[str]] = {"database": DATABASE_NAMES, "cache": CACHE_NAMES}
+"""By which variables a process reaches what an environment has, on every platform."""
+
 INHERITED = (
     *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),

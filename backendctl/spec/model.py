@@ -380,7 +380,7 @@ class Environment(_Part):
     """The Secret in the namespace whose keys are the variables by which the database is reached
     (DATABASE_URL); `<service>-database` when absent."""
     cache_secret: ObjectName = Field(default="", examples=["shop-cache"])
-    """The same for the cache (CACHE_URL); `<service>-cache` when absent."""
+    """The same for the cache (CACHE_URL and REDIS_URL, the same); `<service>-cache` when absent."""
     driver_image: Image = Field(default="", examples=["ghcr.io/acme/backendctl:1.4.0"])
     """The image of backendctl itself, for what it runs in the cluster: the watchdog, `deploy
     --detach`, the workers of load tests. Without it there are none."""

@@ -21,6 +21,7 @@ from backendctl.platforms.kubernetes.naming import (
     bound_secrets,
     stack_secrets,
 )
+from backendctl.platforms.variables import BOUND
 from backendctl.spec.model import Environment, Spec
 
 _WAIT = 60.0
@@ -28,8 +29,6 @@ _WAIT = 60.0
 WATCHDOG_WAIT = 90.0
 """Seconds that the watchdog may take to begin: its pod waits for the promises, and not eagerly."""
 _POLL = 1.0
-_BOUND = {"database": ("DATABASE_URL",), "cache": ("CACHE_URL",)}
-"""What each Secret must hold at least."""
 
 _NO_WATCHDOG = (
     "there is no watchdog, because no driver_image is stated: a rollout whose driver dies waits "
@@ -85,10 +84,14 @@ class KubernetesFoundation:
     def stop(self, purge: bool = False, on_line: OnLine = unheard) -> None:
         """Takes away what releases and rollouts made: route, Deployments, Services, jobs; with
         `purge` also what is recorded, and the secrets. What the stacks own stays
-        (`backendctl infra destroy`), and so does the database."""
-        removal.stop(self._cluster, self._naming, on_line)
+        (`backendctl infra destroy`), and so does the database.
+
+        Raises `platform.leftover` for pods that do not go; what is to be purged is purged then."""
+        left = removal.stop(self._cluster, self._naming, on_line)
         if purge:
             removal.purge(self._cluster, self._naming, on_line)
+        if left:
+            raise removal.still_there(self._naming, left)
 
     def status(self) -> Sequence[ServiceStatus]:
         return self._look(("cluster", "accounts", "gateway", *self._bound, WATCHDOG))
@@ -105,7 +108,7 @@ class KubernetesFoundation:
         return found
 
     def variables(self) -> Collection[str]:
-        names = {name for part in self._bound for name in _BOUND[part]}
+        names = {name for part in self._bound for name in BOUND[part]}
         return names | set(self._auth())
 
     def bindings(self) -> Mapping[str, str]:
@@ -190,7 +193,7 @@ class KubernetesFoundation:
                 f"there is no Secret {name} in namespace {self._naming.namespace}",
                 next=self._make_secret(part, name),
             )
-        lacking = [key for key in _BOUND[part] if key not in (found.get("data") or {})]
+        lacking = [key for key in BOUND[part] if key not in (found.get("data") or {})]
         if lacking:
             said = f"the Secret {name} has no key {', '.join(lacking)}"
             return ServiceStatus(part, False, "", said, next=self._make_secret(part, name))
@@ -204,7 +207,7 @@ class KubernetesFoundation:
                 f"kubectl -n {self._naming.namespace} describe externalsecret {name}",
                 self._up,
             )
-        keys = " ".join(f"{key}=..." for key in _BOUND[part])
+        keys = " ".join(f"{key}=..." for key in BOUND[part])
         return (
             f"kubectl -n {self._naming.namespace} create secret generic {name} "
             f"--from-env-file=FILE  # with {keys}",

@@ -26,9 +26,6 @@ DEFAULTS = {
 }
 """What a process is given unless its configuration says otherwise."""
 
-_BOUND = frozenset({"DATABASE_URL", "CACHE_URL", "REDIS_URL"})
-"""Variables that the environment's secrets are known to hold: no argument may have them."""
-
 _SCRATCH = "256Mi"
 """Of /tmp, the one folder that may be written; gone with the pod."""
 
@@ -72,7 +69,8 @@ def command(
 
     Raises BackendctlError `release.start` for a name that is not set, and for a secret.
     """
-    secret = {*release.configuration.secrets, *variables.sensitive(clear), *_BOUND}
+    bound = (name for names in variables.BOUND.values() for name in names)
+    secret = {*release.configuration.secrets, *variables.sensitive(clear), *bound}
     known = {**dict.fromkeys(secret, ""), **clear}
     words = argv if literal else variables.expand(argv, known, secret)
     return [escaped(word) for word in words]

@@ -1,9 +1,18 @@
 """Taking away what releases and rollouts made in a cluster, and nothing that the stacks own."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
+from backendctl.clock import Clock, SystemClock
+from backendctl.errors import BackendctlError
 from backendctl.platforms.base import OnLine
 from backendctl.platforms.kubernetes.cluster import Cluster
+from backendctl.platforms.kubernetes.errors import Conflict
 from backendctl.platforms.kubernetes.naming import RELEASE_LABEL, Naming
 
+GONE_DEADLINE = 120.0
+"""Seconds that what is deleted may take to be gone."""
+_PAUSE = 0.5
 _OF_RELEASES = (
     "HorizontalPodAutoscaler",
     "PodDisruptionBudget",
@@ -16,9 +25,14 @@ _RECORDS = ("journal", "record", "lock", "recorded", "secrets", "traffic")
 """Components of what is remembered."""
 
 
-def stop(cluster: Cluster, naming: Naming, on_line: OnLine) -> None:
-    """The route first, so that nobody is sent to what goes; then all that has a release's number,
-    and waits until its pods are gone."""
+def stop(
+    cluster: Cluster, naming: Naming, on_line: OnLine, clock: Clock | None = None
+) -> Sequence[str]:
+    """The route first, so that nobody is sent to what goes; then all that has a release's number.
+
+    Returns the pods that are still there after GONE_DEADLINE: they finish their requests first,
+    but those whose node is dead are not waited for for ever.
+    """
     on_line("taking the route away")
     cluster.delete("HTTPRoute", naming.route)
     on_line("stopping the releases")
@@ -26,7 +40,7 @@ def stop(cluster: Cluster, naming: Naming, on_line: OnLine) -> None:
         for found in cluster.list(kind, naming.selector):
             if RELEASE_LABEL in found["metadata"].get("labels", {}):
                 cluster.delete(kind, found["metadata"]["name"], wait_for_dependents=True)
-    _await_gone(cluster, naming)
+    return _await_gone(cluster, naming, clock or SystemClock())
 
 
 def purge(cluster: Cluster, naming: Naming, on_line: OnLine) -> None:
@@ -40,22 +54,52 @@ def purge(cluster: Cluster, naming: Naming, on_line: OnLine) -> None:
     cluster.delete("Lease", naming.lease)
 
 
-def _await_gone(cluster: Cluster, naming: Naming, seconds: float = 120.0) -> None:
-    """Pods finish their requests first; those whose node is dead are not waited for for ever."""
-    waiting = {
+def still_there(naming: Naming, pods: Sequence[str]) -> BackendctlError:
+    """The error for pods that do not go."""
+    return BackendctlError(
+        "platform.leftover",
+        f"{len(pods)} of the environment's pods are still there, {GONE_DEADLINE:.0f} s after they "
+        f"were told to end: {', '.join(pods)}",
+        cause="their node does not answer, or something keeps them (a finalizer, a long request)",
+        state="the route and the releases are deleted, and nobody is sent to these pods any more",
+        next=(
+            f"kubectl -n {naming.namespace} get pods -o wide",
+            f"kubectl -n {naming.namespace} describe pod {pods[0]}",
+        ),
+    )
+
+
+def remove_namespace(cluster: Cluster, namespace: str, clock: Clock | None = None) -> str:
+    """Delete a namespace with all that is in it, and wait; "" once it is gone.
+
+    Otherwise what keeps it after GONE_DEADLINE, in the cluster's own words.
+    """
+    clock = clock or SystemClock()
+    with suppress(Conflict):  # it is being deleted already
+        cluster.delete("Namespace", namespace)
+    until = clock.monotonic() + GONE_DEADLINE
+    while (found := cluster.get("Namespace", namespace)) is not None:
+        if clock.monotonic() >= until:
+            said = [
+                str(each.get("message", ""))
+                for each in (found.get("status") or {}).get("conditions") or ()
+                if each.get("status") == "True"
+            ]
+            return "; ".join(said) or "the cluster does not say what keeps it"
+        clock.wait(_PAUSE)
+    return ""
+
+
+def _await_gone(cluster: Cluster, naming: Naming, clock: Clock) -> Sequence[str]:
+    waiting, until = _pods(cluster, naming), clock.monotonic() + GONE_DEADLINE
+    while (left := waiting & _pods(cluster, naming)) and clock.monotonic() < until:
+        clock.wait(_PAUSE)
+    return sorted(left)
+
+
+def _pods(cluster: Cluster, naming: Naming) -> set[str]:
+    return {
         pod["metadata"]["name"]
         for pod in cluster.list("Pod", naming.selector)
         if RELEASE_LABEL in pod["metadata"].get("labels", {})
     }
-    if not waiting:
-        return
-    for event, pod in cluster.watch("Pod", naming.selector, timeout=seconds):
-        name = pod["metadata"]["name"]
-        if event == "DELETED":
-            waiting.discard(name)
-        if not waiting:
-            return
-        if not waiting & {
-            each["metadata"]["name"] for each in cluster.list("Pod", naming.selector)
-        }:
-            return

@@ -18,6 +18,7 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import HOST
 from backendctl.platforms.local.server import OnLine
 from backendctl.platforms.local.supervisor import Program
+from backendctl.platforms.variables import DATABASE_NAMES
 
 DATABASE = "app"
 ROLE = "app"
@@ -36,7 +37,7 @@ class Postgres:
     """The database server of an environment."""
 
     name = "postgres"
-    variables: tuple[str, ...] = ("DATABASE_URL",)
+    variables: tuple[str, ...] = DATABASE_NAMES
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

@@ -17,6 +17,7 @@ from backendctl.platforms.local import jobs
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.postgres import ROLE, Postgres
 from backendctl.platforms.local.rehearsal import empty_copy
+from backendctl.platforms.variables import CACHE_NAMES, DATABASE_NAMES
 
 _CONNECT_DEADLINE = 3
 _RENDER_DEADLINE = 60.0
@@ -95,7 +96,7 @@ class LocalSchema:
             instead = {
                 variable: _elsewhere(url, name if variable == "DATABASE_URL" else _SPARE_CACHE)
                 for variable, url in own.items()
-                if variable in ("DATABASE_URL", "REDIS_URL", "CACHE_URL")
+                if variable in (*DATABASE_NAMES, *CACHE_NAMES)
             }
             steps = [(candidate, candidate.processes.migrate), (stable, tuple(tests))]
             for release, argv in steps:

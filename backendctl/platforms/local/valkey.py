@@ -12,6 +12,7 @@ from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.ports import HOST
 from backendctl.platforms.local.server import OnLine
 from backendctl.platforms.local.supervisor import Program
+from backendctl.platforms.variables import CACHE_NAMES
 
 MAX_MEMORY = "64mb"
 _STOP_GRACE = 10.0
@@ -22,7 +23,7 @@ class Valkey:
     """The cache server of an environment. What is in it may vanish at any time."""
 
     name = "valkey"
-    variables: tuple[str, ...] = ("REDIS_URL", "CACHE_URL")
+    variables: tuple[str, ...] = CACHE_NAMES
 
     def __init__(self, layout: Layout) -> None:
         self._folder = layout.cache
@@ -56,7 +57,7 @@ class Valkey:
 
     def bindings(self, port: int) -> Mapping[str, str]:
         url = f"redis://:{self._password()}@{HOST}:{port}/0"
-        return {"REDIS_URL": url, "CACHE_URL": url}
+        return dict.fromkeys(CACHE_NAMES, url)
 
     def _password(self) -> str:
         try:

