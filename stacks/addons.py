@@ -307,14 +307,16 @@ def _telling(groups: Sequence[Any]) -> pulumi.Output[str]:
 
 
 def _reading(place: Any, data: DataOutputs) -> pulumi.Output[str]:
-    """Secrets of this environment by name, RDS's own by ARN, and the key they are under."""
+    """Secrets of this environment by name, the database's by ARN, and the key they are under."""
     own = f"arn:aws:secretsmanager:{place.region}:{place.account}:secret:{place.name}/*"
 
     def written(given: Sequence[str]) -> str:
-        database, key = given
-        readable = [own, *([database] if database else [])]
+        *databases, key = given
+        readable = [own, *(arn for arn in databases if arn)]
         actions = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
         decrypting = policies.statement(("kms:Decrypt",), (key,))
         return _written(policies.statement(actions, readable), *([decrypting] if key else []))
 
-    return pulumi.Output.all(data.database_secret_arn, data.data_key_arn).apply(written)
+    return pulumi.Output.all(
+        data.database_secret_arn, data.database_master_secret_arn, data.data_key_arn
+    ).apply(written)

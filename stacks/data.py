@@ -12,6 +12,7 @@ from backendctl.shipped.stacks.database import adopted_database, database
 from backendctl.shipped.stacks.inputs import DataInputs, Place
 from backendctl.shipped.stacks.network import NetworkOutputs
 from backendctl.shipped.stacks.scope import Scope
+from backendctl.shipped.stacks.site import Site
 
 NOTHING = ""
 """Of an output that this environment has not."""
@@ -26,7 +27,10 @@ class DataOutputs:
     database_port: pulumi.Input[int] = 0
     database_name: pulumi.Input[str] = NOTHING
     database_secret_arn: pulumi.Input[str] = NOTHING
-    """Secret of RDS's own in Secrets Manager, with `username` and `password`."""
+    """Secret in Secrets Manager with `username` and `password` of the service's role; of an
+    adopted database, of its master user."""
+    database_master_secret_arn: pulumi.Input[str] = NOTHING
+    """RDS's own secret of the master user, which makes that role; none of an adopted database."""
     replica_addresses: pulumi.Input[list[str]] = field(default_factory=list)
     cache_id: pulumi.Input[str] = NOTHING
     cache_address: pulumi.Input[str] = NOTHING
@@ -40,13 +44,14 @@ def data(inputs: DataInputs, network: NetworkOutputs) -> DataOutputs:
     """Make database and cache, or look up the database that was adopted."""
     scope = Scope("data", inputs.place)
     key = _key(scope, inputs.place)
+    site = Site(scope, inputs.place, network, key, inputs.log_days)
     found: dict[str, Any] = {"data_key_arn": key.arn}
     if inputs.database is not None and inputs.database.adopted:
         found |= adopted_database(scope, inputs.database)
     elif inputs.database is not None:
-        found |= database(scope, inputs.place, inputs.database, network, key, inputs.log_days)
+        found |= database(site, inputs.database)
     if inputs.cache is not None:
-        found |= cache(scope, inputs.place, inputs.cache, network, key, inputs.log_days)
+        found |= cache(site, inputs.cache)
     return DataOutputs(**found)
 
 

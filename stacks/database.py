@@ -6,14 +6,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from backendctl.shipped.stacks import policies
-from backendctl.shipped.stacks.inputs import DatabaseInputs, Place
-from backendctl.shipped.stacks.network import NetworkOutputs
+from backendctl.shipped.stacks import passwords, policies
+from backendctl.shipped.stacks.inputs import MASTER, ROLE, DatabaseInputs, Place
 from backendctl.shipped.stacks.scope import Scope
+from backendctl.shipped.stacks.site import Site
 from backendctl.shipped.stacks.versions import RDS_CERTIFICATE_AUTHORITY
 
 PORT = 5432
-OWNER = "owner"
 LOGS = ("postgresql", "upgrade")
 BACKUP_WINDOW = "02:00-02:45"
 MAINTENANCE_WINDOW = "sun:03:00-sun:04:00"
@@ -25,6 +24,7 @@ def parameters(inputs: DatabaseInputs) -> Mapping[str, str]:
     return {
         "rds.force_ssl": "1",
         "ssl_min_protocol_version": "TLSv1.2",
+        "password_encryption": "scram-sha-256",
         "max_connections": str(inputs.max_connections),
         "log_connections": "1",
         "log_disconnections": "1",
@@ -37,91 +37,53 @@ def parameters(inputs: DatabaseInputs) -> Mapping[str, str]:
 NEEDS_RESTART = frozenset({"max_connections"})
 
 
-def database(
-    scope: Scope,
-    place: Place,
-    inputs: DatabaseInputs,
-    network: NetworkOutputs,
-    key: Any,
-    log_days: int,
-) -> dict[str, Any]:
+def database(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
     """Make the database and its replicas; returns fields of DataOutputs."""
-    group = _group(scope, place, network)
-    settings = _parameter_group(scope, place, inputs)
-    subnets = aws.rds.SubnetGroup(
-        "database",
-        description=f"Database of {place.name}",
-        subnet_ids=network.data_subnet_ids,
-        tags=place.tagged("database"),
-        opts=scope.options(),
-    )
-    logs = _logs(scope, place, place.name, key, log_days)
+    place = site.place
+    access = passwords.made(site, "database", ROLE)
+    logs = [site.log_group(f"database-{n}", f"/aws/rds/instance/{place.name}/{n}") for n in LOGS]
     common = {
         "instance_class": inputs.instance_class,
-        "storage_encrypted": True,
-        "kms_key_id": key.arn,
-        "storage_type": "gp3",
-        "max_allocated_storage": inputs.most_storage_gib,
-        "parameter_group_name": settings.name,
-        "vpc_security_group_ids": [group.id],
-        "publicly_accessible": False,
-        "ca_cert_identifier": RDS_CERTIFICATE_AUTHORITY,
-        "iam_database_authentication_enabled": True,
-        "copy_tags_to_snapshot": True,
-        "deletion_protection": not place.releasing,
-        "auto_minor_version_upgrade": True,
-        "maintenance_window": MAINTENANCE_WINDOW,
-        "enabled_cloudwatch_logs_exports": list(LOGS),
-        "database_insights_mode": inputs.insights,
-        "performance_insights_enabled": True,
-        "performance_insights_kms_key_id": key.arn,
-        "performance_insights_retention_period": inputs.insights_days,
-        **_monitoring(scope, place, inputs),
+        **_protection(site),
+        **_reach(site, inputs),
+        **_storage(inputs),
+        **_upkeep(site, inputs),
     }
     primary = aws.rds.Instance(
         "database",
         identifier=place.name,
-        engine="postgres",
-        engine_version=inputs.major,
-        engine_lifecycle_support="open-source-rds-extended-support-disabled",
-        db_name=database_name(place),
-        username=OWNER,
-        manage_master_user_password=True,
-        master_user_secret_kms_key_id=key.arn,
-        db_subnet_group_name=subnets.name,
-        allocated_storage=inputs.storage_gib,
-        multi_az=inputs.multi_az,
-        backup_retention_period=inputs.backup_days,
-        backup_window=BACKUP_WINDOW,
-        delete_automated_backups=False,
-        skip_final_snapshot=False,
-        final_snapshot_identifier=f"{place.name}-final",
-        apply_immediately=False,
-        tags=place.tagged("database"),
-        opts=scope.holds_data(after=logs),
+        **_engine(place, inputs),
+        **_master(site),
+        **_recovery(place, inputs),
         **common,
+        db_subnet_group_name=_subnets(site).name,
+        allocated_storage=inputs.storage_gib,
+        tags=place.tagged("database"),
+        opts=site.scope.holds_data(after=logs),
     )
-    copies = [
-        aws.rds.Instance(
-            f"replica-{number}",
-            identifier=f"{place.name}-replica-{number}",
-            replicate_source_db=primary.identifier,
-            skip_final_snapshot=True,  # a copy: what it holds is the primary's
-            apply_immediately=False,
-            tags=place.tagged(f"replica-{number}"),
-            opts=scope.holds_data(),
-            **common,
-        )
-        for number in range(1, inputs.replicas + 1)
-    ]
+    copies = [_replica(site, primary, number, common) for number in range(1, inputs.replicas + 1)]
     return {
         "database_id": primary.identifier,
         "database_address": primary.address,
         "database_port": PORT,
         "database_name": database_name(place),
-        "database_secret_arn": primary.master_user_secrets.apply(lambda all_: _arn(all_)),
+        "database_secret_arn": access.outputs["SecretArn"],
+        "database_master_secret_arn": primary.master_user_secrets.apply(lambda all_: _arn(all_)),
         "replica_addresses": pulumi.Output.all(*[each.address for each in copies]),
     }
+
+
+def _replica(site: Site, primary: Any, number: int, common: Mapping[str, Any]) -> Any:
+    name = f"replica-{number}"
+    return aws.rds.Instance(
+        name,
+        identifier=f"{site.place.name}-{name}",
+        replicate_source_db=primary.identifier,
+        skip_final_snapshot=True,  # a copy: what it holds is the primary's
+        **common,
+        tags=site.place.tagged(name),
+        opts=site.scope.holds_data(),
+    )
 
 
 def database_name(place: Place) -> str:
@@ -130,7 +92,8 @@ def database_name(place: Place) -> str:
 
 
 def adopted_database(scope: Scope, inputs: DatabaseInputs) -> dict[str, Any]:
-    """Look a database up; nothing about it is changed. Who reaches it is its owner's to say."""
+    """Look a database up; nothing about it is changed. Who reaches it, and as whom, is its owner's
+    to say: the only user that is known is its master user."""
     found = aws.rds.Instance.get("database", inputs.adopted, opts=scope.options())
     return {
         "database_id": inputs.adopted,
@@ -145,34 +108,92 @@ def _arn(secrets: Any) -> str:
     return str(secrets[0]["secret_arn"]) if secrets else ""
 
 
-def _group(scope: Scope, place: Place, network: NetworkOutputs) -> Any:
-    group = aws.ec2.SecurityGroup(
+# --- what the instance and its replicas are given ----------------------------------------------
+
+
+def _engine(place: Place, inputs: DatabaseInputs) -> dict[str, Any]:
+    return {
+        "engine": "postgres",
+        "engine_version": inputs.major,
+        "engine_lifecycle_support": "open-source-rds-extended-support-disabled",
+        "db_name": database_name(place),
+    }
+
+
+def _master(site: Site) -> dict[str, Any]:
+    """RDS makes and keeps the password."""
+    return {
+        "username": MASTER,
+        "manage_master_user_password": True,
+        "master_user_secret_kms_key_id": site.key.arn,
+    }
+
+
+def _recovery(place: Place, inputs: DatabaseInputs) -> dict[str, Any]:
+    return {
+        "multi_az": inputs.multi_az,
+        "backup_retention_period": inputs.backup_days,
+        "backup_window": BACKUP_WINDOW,
+        "delete_automated_backups": False,
+        "skip_final_snapshot": False,
+        "final_snapshot_identifier": f"{place.name}-final",
+    }
+
+
+def _protection(site: Site) -> dict[str, Any]:
+    return {
+        "storage_encrypted": True,
+        "kms_key_id": site.key.arn,
+        "copy_tags_to_snapshot": True,
+        "deletion_protection": not site.place.releasing,
+    }
+
+
+def _reach(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
+    """From the cluster only, by TLS only."""
+    return {
+        "publicly_accessible": False,
+        "vpc_security_group_ids": [site.group("database", "PostgreSQL", PORT).id],
+        "parameter_group_name": _parameter_group(site, inputs).name,
+        "ca_cert_identifier": RDS_CERTIFICATE_AUTHORITY,
+        "iam_database_authentication_enabled": True,
+    }
+
+
+def _storage(inputs: DatabaseInputs) -> dict[str, Any]:
+    return {"storage_type": "gp3", "max_allocated_storage": inputs.most_storage_gib}
+
+
+def _upkeep(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
+    return {
+        "apply_immediately": False,
+        "auto_minor_version_upgrade": True,
+        "maintenance_window": MAINTENANCE_WINDOW,
+        "enabled_cloudwatch_logs_exports": list(LOGS),
+        "database_insights_mode": inputs.insights,
+        "performance_insights_enabled": True,
+        "performance_insights_kms_key_id": site.key.arn,
+        "performance_insights_retention_period": inputs.insights_days,
+        **_monitoring(site, inputs),
+    }
+
+
+def _subnets(site: Site) -> Any:
+    return aws.rds.SubnetGroup(
         "database",
-        vpc_id=network.vpc_id,
-        description="PostgreSQL: only from the cluster",
-        tags=place.tagged("database"),
-        opts=scope.options(),
+        description=f"Database of {site.place.name}",
+        subnet_ids=site.network.data_subnet_ids,
+        tags=site.place.tagged("database"),
+        opts=site.scope.options(),
     )
-    aws.vpc.SecurityGroupIngressRule(
-        "database-in",
-        security_group_id=group.id,
-        description="PostgreSQL from nodes and pods",
-        ip_protocol="tcp",
-        from_port=PORT,
-        to_port=PORT,
-        referenced_security_group_id=network.workload_group_id,
-        tags=place.tagged("database-in"),
-        opts=scope.options(),
-    )
-    return group
 
 
-def _parameter_group(scope: Scope, place: Place, inputs: DatabaseInputs) -> Any:
+def _parameter_group(site: Site, inputs: DatabaseInputs) -> Any:
     return aws.rds.ParameterGroup(
         "database",
-        name_prefix=f"{place.name}-",
+        name_prefix=f"{site.place.name}-",
         family=f"postgres{inputs.major}",
-        description=f"Settings of the database of {place.name}",
+        description=f"Settings of the database of {site.place.name}",
         parameters=[
             {
                 "name": name,
@@ -181,40 +202,26 @@ def _parameter_group(scope: Scope, place: Place, inputs: DatabaseInputs) -> Any:
             }
             for name, value in parameters(inputs).items()
         ],
-        tags=place.tagged("database"),
-        opts=scope.options(),
+        tags=site.place.tagged("database"),
+        opts=site.scope.options(),
     )
 
 
-def _logs(scope: Scope, place: Place, identifier: str, key: Any, log_days: int) -> list[Any]:
-    """Made by us before RDS would make them, so that they are encrypted and expire."""
-    return [
-        aws.cloudwatch.LogGroup(
-            f"database-{name}",
-            name=f"/aws/rds/instance/{identifier}/{name}",
-            retention_in_days=log_days,
-            kms_key_id=key.arn,
-            tags=place.tagged(f"database-{name}"),
-            opts=scope.options(),
-        )
-        for name in LOGS
-    ]
-
-
-def _monitoring(scope: Scope, place: Place, inputs: DatabaseInputs) -> dict[str, Any]:
+def _monitoring(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
     if inputs.monitoring_seconds == 0:
         return {}
+    place = site.place
     role = aws.iam.Role(
         "monitoring",
         description="Enhanced monitoring of the database",
         assume_role_policy=policies.trusts("monitoring.rds.amazonaws.com", account=place.account),
         tags=place.tagged("monitoring"),
-        opts=scope.options(),
+        opts=site.scope.options(),
     )
     aws.iam.RolePolicyAttachment(
         "monitoring",
         role=role.name,
         policy_arn="arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
-        opts=scope.options(),
+        opts=site.scope.options(),
     )
     return {"monitoring_interval": inputs.monitoring_seconds, "monitoring_role_arn": role.arn}

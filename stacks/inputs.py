@@ -60,6 +60,13 @@ class NetworkInputs:
     """Name of a cluster that exists: its security group is who may reach the database."""
 
 
+MASTER = "owner"
+"""RDS's master user of a database: RDS changes its password every seven days, and gives it nearly
+all rights. It makes the service's role; nothing else logs in as it."""
+ROLE = "service"
+"""The role that the service logs in as, made by a Job of the `app` stack."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseInputs:
     """PostgreSQL on RDS."""

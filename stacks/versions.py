@@ -46,6 +46,8 @@ POSTGRES = "18"
 """The major version of the embedded server on `local`; RDS picks and upgrades the minor one."""
 VALKEY = "9.0"
 """The major version of the embedded server on `local`."""
+POSTGRES_CLIENT = f"public.ecr.aws/docker/library/postgres:{POSTGRES}-alpine"
+"""psql, for the Job that makes the service's role: Docker's official image, as AWS mirrors it."""
 
 
 @dataclass(frozen=True, slots=True)

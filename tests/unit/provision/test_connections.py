@@ -10,14 +10,10 @@ import pytest
 from backendctl.platforms.kubernetes.naming import Naming, bound_secrets, stack_secrets
 from backendctl.platforms.kubernetes.standing import manifests
 from backendctl.provision import app
-from backendctl.provision.connections import (
-    Reached,
-    external_secret,
-    lacking,
-    refusal,
-    specified,
-)
+from backendctl.provision.connections import refusal
+from backendctl.provision.database_role import MADE_FOR
 from backendctl.provision.definition import Inputs, StackDefinition
+from backendctl.provision.external import Reached, external_secret, lacking, specified
 from backendctl.provision.registry import definitions
 from backendctl.provision.simulate import simulate
 from backendctl.shipped.stacks.addons import SECRET_STORE
@@ -99,8 +95,9 @@ def test_the_database_is_reached_encrypted_with_its_password_escaped() -> None:
         "DATABASE_URL": (
             'postgresql://{{ .username | urlquery | replace "+" "%20" }}:'
             '{{ .password | urlquery | replace "+" "%20" }}'
-            "@db.example:5432/shop?sslmode=require"
-        )
+            "@db.example:5432/shop"
+        ),
+        "PGSSLMODE": "require",
     }
 
 
@@ -195,14 +192,12 @@ def test_what_releases_are_given_is_what_the_app_stack_makes() -> None:
     spec = whole("prod")
     environment = spec.environments["prod"]
     made = external(in_app(spec))
-    assert set(made) == set(bound_secrets(spec, environment).values())
+    assert set(made) == {*bound_secrets(spec, environment).values(), "shop-database-master"}
     assert {each["metadata"]["namespace"] for each in made.values()} == {"shop-prod"}
     database, cache = made["shop-database"], made["shop-cache"]
-    assert variables(database)["DATABASE_URL"].endswith(
-        "@database.invalid:5432/shop?sslmode=require"
-    )
+    assert variables(database)["DATABASE_URL"].endswith("@database.invalid:5432/shop")
     assert variables(cache)["CACHE_URL"].endswith("@cache.invalid:6379/0")
-    assert database["spec"]["dataFrom"][0]["extract"]["key"].endswith("secret:rds-database")
+    assert database["spec"]["dataFrom"][0]["extract"]["key"] == "arn:aws:secretsmanager:secret"
     assert cache["spec"]["dataFrom"][0]["extract"]["key"] == "arn:aws:secretsmanager:secret"
     for each in made.values():
         assert each["spec"]["secretStoreRef"]["name"] == SECRET_STORE
@@ -211,8 +206,47 @@ def test_what_releases_are_given_is_what_the_app_stack_makes() -> None:
 def test_an_adopted_database_leads_to_its_own_address() -> None:
     made = external(in_app(whole("prod", LEGACY)))
     assert variables(made["shop-database"])["DATABASE_URL"].endswith(
-        "@database.invalid:5432/database?sslmode=require"
+        "@database.invalid:5432/database"
     )
+
+
+def test_releases_are_given_no_password_that_rds_changes_behind_their_back() -> None:
+    """RDS changes its master user's every seven days; a pod keeps the one it began with."""
+    spec = whole("prod")
+    environment = spec.environments["prod"]
+    made = external(in_app(spec))
+    masters = "secret:rds-database"
+    assert masters in json.dumps(made["shop-database-master"])
+    for name in bound_secrets(spec, environment).values():
+        assert masters not in json.dumps(made[name])
+
+
+def test_only_a_job_logs_in_as_the_master_user_and_makes_the_role_of_the_service() -> None:
+    (job,) = (each for each in in_app(whole("prod")) if each.type == "kubernetes:batch/v1:Job")
+    template = job.properties["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "shop-database-master"}}]
+    made_for = template["metadata"]["annotations"][MADE_FOR]
+    assert made_for == "database.invalid arn:aws:secretsmanager:secret"
+    # As restricted as the namespace asks its pods to be.
+    assert template["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert template["spec"]["automountServiceAccountToken"] is False
+
+
+def test_an_adopted_database_has_no_role_of_ours_and_a_preview_says_what_that_means(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(pulumi, "warn", warnings.append)
+    records = in_app(whole("prod", LEGACY))
+    assert [each for each in records if each.type == "kubernetes:batch/v1:Job"] == []
+    (said,) = warnings
+    assert "changes every seven days" in said
+    assert '[environments.prod] database_secret = "NAME"' in said
+    in_app(whole("prod", LEGACY + '\ndatabase_secret = "mine"'))
+    in_app(whole("prod"))
+    assert len(warnings) == 1
 
 
 @pytest.mark.parametrize("lacks", ["database_secret_arn", "database_name", "database_address"])
@@ -250,5 +284,5 @@ def test_what_stands_anyway_has_none(platform: PlatformName) -> None:
 def test_no_value_of_a_secret_reaches_the_stack() -> None:
     """Even if what the other stacks say were to hold one."""
     records = told(whole("prod"), {**SAID, "database_password": "hunter2"})
-    assert set(external(records)) == {"shop-database", "shop-cache"}
+    assert set(external(records)) == {"shop-database", "shop-database-master", "shop-cache"}
     assert "hunter2" not in json.dumps([each.properties for each in records])

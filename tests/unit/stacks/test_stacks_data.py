@@ -44,17 +44,28 @@ def test_regulated_data_is_backed_up_as_long_as_rds_can(regime: str) -> None:
     assert one(records, "data/database", ":Instance").properties["backupRetentionPeriod"] == 35
 
 
-def test_the_databases_password_is_made_and_kept_by_rds() -> None:
+def test_the_master_users_password_is_made_and_kept_by_rds() -> None:
     database = one(registered("prod"), "data/database", ":Instance").properties
     assert database["manageMasterUserPassword"] is True
     assert "password" not in database
     assert database["masterUserSecretKmsKeyId"] == database["kmsKeyId"]
 
 
-def test_the_caches_password_is_made_inside_cloudformation_and_only_named_here() -> None:
+@pytest.mark.parametrize("part", ["database", "cache"])
+def test_the_services_passwords_are_made_inside_cloudformation_and_only_named_here(
+    part: str,
+) -> None:
+    access = one(registered("prod"), f"data/{part}-access").properties
+    secret = json.loads(access["templateBody"])["Resources"]["Secret"]["Properties"]
+    assert secret["Name"] == f"shop-prod/{part}"
+    assert json.loads(secret["GenerateSecretString"]["SecretStringTemplate"]) == {
+        "username": "service"
+    }
+
+
+def test_the_cache_takes_its_password_from_there() -> None:
     access = one(registered("prod"), "data/cache-access").properties
     template = json.loads(access["templateBody"])
-    assert template["Resources"]["Secret"]["Properties"]["GenerateSecretString"]
     (password,) = template["Resources"]["User"]["Properties"]["Passwords"]
     assert password["Fn::Sub"].startswith("{{resolve:secretsmanager:")
 
