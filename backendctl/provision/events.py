@@ -48,7 +48,8 @@ class Problem:
 
 @dataclass
 class Record:
-    """What one operation on one stack has done so far. Only its own stack's thread writes it."""
+    """What one operation on one stack has done so far. Only its own stack's thread writes it;
+    whoever reads it from another meanwhile reads a copy of a mapping, not the mapping."""
 
     clock: Callable[[], float]
     """Seconds that only ever rise."""
@@ -106,14 +107,16 @@ class Record:
             if action is not Action.SAME and not type_of(urn).startswith(PROVIDER_TYPE)
         )
 
-    def slowest(self) -> tuple[str, float] | None:
-        """The resource that has been under way longest, and for how many seconds."""
+    def slowest(self) -> tuple[str, Action, float] | None:
+        """The resource that has been under way longest, what is done to it, and for how many
+        seconds."""
         now = self.clock()
-        own = {u: at for u, (_a, at) in self.running.items() if type_of(u) != STACK_TYPE}
+        own = {u: did for u, did in self.running.copy().items() if type_of(u) != STACK_TYPE}
         if not own:
             return None
-        urn = min(own, key=lambda each: own[each])
-        return urn, now - own[urn]
+        urn = min(own, key=lambda each: own[each][1])
+        action, since = own[urn]
+        return urn, action, now - since
 
     def _begun(self, step: "StepEventMetadata") -> None:
         action = action_of(step.op.value)

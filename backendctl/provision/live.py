@@ -41,7 +41,7 @@ def standing(
         known = expected.get(name, Expected())
         done = sum(
             1
-            for urn, (action, _seconds) in record.finished.items()
+            for urn, (action, _seconds) in record.finished.copy().items()
             if action is not Action.SAME and not type_of(urn).startswith(PROVIDER_TYPE)
         )
         part = f"{name} {done}"
@@ -58,8 +58,7 @@ def _slowest(record: Record, timings: Timings) -> str:
     slowest = record.slowest()
     if slowest is None:
         return ""
-    urn, seconds = slowest
-    action = record.running[urn][0]
+    urn, action, seconds = slowest
     last = timings.of_resource(urn, action)
     before = "" if last is None else f", took {duration(last)} last time"
     return f" (longest: {title(urn)} {duration(seconds)}{before})"

@@ -1,5 +1,7 @@
 """The engine's events, folded: what changes and why, what is under way, what was found."""
 
+from typing import Any
+
 from pulumi.automation.events import EngineEvent
 
 from backendctl.provision.changes import Action
@@ -76,6 +78,23 @@ def test_what_is_under_way_says_how_long_and_what_to_expect() -> None:
     record.heard(event("resOutputsEvent", "create"))
     assert record.slowest() is None
     assert record.finished[VPC][1] == 65
+
+
+class WrittenMeanwhile(dict[str, Any]):
+    """Another thread adds to it while it is looked through."""
+
+    def items(self) -> Any:
+        for each in super().items():
+            self[f"{VPC}-{len(self)}"] = each[1]
+            yield each
+
+
+def test_what_is_under_way_is_told_while_more_is_heard() -> None:
+    record = Record(Clock(), acts=True)
+    record.finished = WrittenMeanwhile({VPC: (Action.CREATE, 1.0)})
+    record.running = WrittenMeanwhile({VPC: (Action.CREATE, 0.0)})
+    line = standing("up", {"network": record}, {}, Timings())
+    assert line == "up: network 1, 0 s (longest: ec2 Vpc main 0 s)"
 
 
 def test_problems_are_kept_without_the_engines_colours() -> None:
