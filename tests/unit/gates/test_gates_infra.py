@@ -110,6 +110,7 @@ CLUSTER = ("cluster/cluster", ":Cluster")
 NODES = ("cluster/nodes", ":LaunchTemplate")
 INGRESS = "vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 POLICY = "iam/rolePolicy:RolePolicy"
+EVERYBODY = {"Resource": "*", "Principal": "*"}
 
 SEEDS: list[tuple[str, Seed, str]] = [
     ("no-public-database", but(*DATABASE, publiclyAccessible=True), "data/database"),
@@ -255,6 +256,100 @@ SEEDS: list[tuple[str, Seed, str]] = [
         ),
         "extra/open",
     ),
+    (
+        "least-privilege",
+        beside(
+            "iam/role:Role",
+            "inline",
+            inlinePolicies=[{"name": "all", "policy": allowing(Action="s3:*", Resource="arn:x")}],
+        ),
+        "extra/inline",
+    ),
+    (
+        "least-privilege",
+        beside(
+            "iam/role:Role",
+            "managed",
+            managedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"],
+        ),
+        "extra/managed",
+    ),
+    (
+        "least-privilege",
+        beside(
+            "iam/role:Role",
+            "namesake",
+            managedPolicyArns=["arn:aws:iam::210987654321:policy/AmazonEKSClusterPolicy"],
+        ),
+        "extra/namesake",
+    ),
+    (
+        "least-privilege",
+        beside("kms/key:Key", "shared", policy=allowing(Action="kms:Decrypt", **EVERYBODY)),
+        "extra/shared",
+    ),
+    (
+        "least-privilege",
+        beside("kms/keyPolicy:KeyPolicy", "late", policy=allowing(Action="kms:*", **EVERYBODY)),
+        "extra/late",
+    ),
+    (
+        "least-privilege",
+        beside(
+            "kms/key:Key",
+            "theirs",
+            policy=allowing(
+                Action="kms:*", Resource="*", Principal={"AWS": "arn:aws:iam::210987654321:root"}
+            ),
+        ),
+        "extra/theirs",
+    ),
+    (
+        "least-privilege",
+        beside("sqs/queuePolicy:QueuePolicy", "q", policy=allowing(Action="sqs:Send", **EVERYBODY)),
+        "extra/q",
+    ),
+    (
+        "least-privilege",
+        beside("sqs/queue:Queue", "jobs", policy=allowing(Action="sqs:SendMessage", **EVERYBODY)),
+        "extra/jobs",
+    ),
+    (
+        "least-privilege",
+        beside(
+            "secretsmanager/secretPolicy:SecretPolicy",
+            "key",
+            policy=allowing(Action="secretsmanager:GetSecretValue", **EVERYBODY),
+        ),
+        "extra/key",
+    ),
+    (
+        "least-privilege",
+        beside(
+            "s3/bucketPolicy:BucketPolicy",
+            "by-tls",
+            policy=allowing(
+                Action=["s3:GetObject"],
+                Resource="arn:aws:s3:::b/*",
+                Principal={"AWS": ["*"]},
+                Condition={"Bool": {"aws:SecureTransport": "true"}},
+            ),
+        ),
+        "extra/by-tls",
+    ),
+    (
+        "least-privilege",
+        beside(
+            "secretsmanager/secretPolicy:SecretPolicy",
+            "others",
+            policy=allowing(
+                Action="secretsmanager:GetSecretValue",
+                Resource="*",
+                Principal={"AWS": "arn:aws:iam::210987654321:role/x"},
+            ),
+        ),
+        "extra/others",
+    ),
     ("no-plain-secrets", but(*DATABASE, password="hunter2"), "data/database"),
     ("no-plain-secrets", but(*DATABASE, passwordWo="hunter2"), "data/database"),
     (
@@ -298,6 +393,18 @@ SEEDS: list[tuple[str, Seed, str]] = [
 def test_a_bad_stack_is_found(rule: str, seed: Seed, subject: str) -> None:
     breaches = {(each.rule, each.subject) for each in found(seed(registered("prod")))}
     assert (rule, subject) in breaches
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringEquals": {"kms:CallerAccount": ACCOUNT}},
+        {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:eu-central-1:{ACCOUNT}:alarms"}},
+    ],
+)
+def test_everybody_is_allowed_where_a_condition_says_who(condition: dict[str, object]) -> None:
+    policy = allowing(Action="kms:Decrypt", Condition=condition, **EVERYBODY)
+    assert found(beside("kms/key:Key", "shared", policy=policy)([])) == ()
 
 
 def test_every_rule_has_a_seeded_bad_stack() -> None:
