@@ -80,8 +80,8 @@ def deploy(
     A canary gets a small share of the requests first, and more as it is judged well; blue-green
     moves all at once and judges afterwards, while the old release is kept ready (the bake).
 
-    Prints first how long judging takes at the present traffic, and refuses if that is never; then
-    no release is recorded. While another rollout is in flight or held it is refused (exit 6),
+    Prints first how long judging takes at the present traffic, and refuses if that is never,
+    before anything is packaged. While another rollout is in flight or held it is refused (exit 6),
     unless --supersede undoes that one first.
 
     Exit status: 0 only when the new release serves; 1 rolled back, 3 held for a person, or with
@@ -108,7 +108,10 @@ def deploy(
     )
     opened = session.open(changes=True)
     in_the_way = check_deploy(
-        opened, supersede=supersede, outside_window=outside_window is not None
+        opened,
+        supersede=supersede,
+        outside_window=outside_window is not None,
+        synthetic_rps=changes.synthetic_rps,
     )
     if in_the_way is not None:
         changes = replace(changes, supersede=_asked_to_supersede(session, in_the_way, reason))

@@ -104,6 +104,35 @@ def _watch_traffic(platform: Platform, clock: Clock, stable: int) -> tuple[Sampl
     return first, last, seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a rollout will be judged; known before there is a candidate."""
+
+    kind: Kind
+    stable: int | None
+    verdict: VerdictPlan | None
+    """Of the steps; only a canary has any."""
+    bake: float
+    bake_verdict: VerdictPlan | None
+    reference: str
+    """From what stable's own numbers are taken, in words."""
+
+
+def judging(spec: Spec, kind: Kind, serving: Serving, baseline: Baseline) -> Judging:
+    """From the promises and what stable did."""
+    stable = None if kind is Kind.FIRST else serving.stable
+    past = baseline.past(stable, spec.slo.error_rate)
+    bake = _bake(spec, kind)
+    return Judging(
+        kind,
+        stable,
+        _verdict(spec, baseline, stable, past) if kind is Kind.CANARY else None,
+        bake,
+        _bake_verdict(spec, bake, past) if kind is not Kind.ROLLBACK else None,
+        past.said if past is not None else "",
+    )
+
+
 def plan_rollout(
     spec: Spec,
     kind: Kind,
@@ -115,23 +144,21 @@ def plan_rollout(
 ) -> RolloutPlan:
     """Everything that is decided before anything is changed."""
     rollout = spec.rollout
-    stable = None if kind is Kind.FIRST else serving.stable
-    past = baseline.past(stable, spec.slo.error_rate)
-    verdict = _verdict(spec, baseline, stable, past) if kind is Kind.CANARY else None
-    bake = _bake(spec, kind)
+    judged = judging(spec, kind, serving, baseline)
+    verdict = judged.verdict
     ready = candidate.processes.ready_path
     return RolloutPlan(
         kind=kind,
         candidate=candidate.number,
-        stable=stable,
+        stable=judged.stable,
         served=serving.served,
         steps=tuple(step.percent for step in verdict.steps) if verdict else (),
         verdict=verdict,
-        bake_verdict=_bake_verdict(spec, bake, past) if kind is not Kind.ROLLBACK else None,
-        reference=past.said if past is not None else "",
+        bake_verdict=judged.bake_verdict,
+        reference=judged.reference,
         migrate=bool(candidate.processes.migrate) and kind is not Kind.ROLLBACK,
         block=min(LONGEST_BLOCK, max(SHORTEST_BLOCK, rollout.step_time / BLOCKS_PER_STEP)),
-        bake=bake,
+        bake=judged.bake,
         hold_deadline=rollout.hold,
         hold_on_inconclusive=rollout.on_inconclusive is OnInconclusive.HOLD,
         ready_deadline=rollout.ready_deadline,
@@ -248,7 +275,7 @@ def _limits(spec: Spec, own: float | None) -> Limits:
 
 
 def expected(
-    plan: RolloutPlan, baseline: Baseline, override: Word | None = None
+    plan: RolloutPlan | Judging, baseline: Baseline, override: Word | None = None
 ) -> Forecast | None:
     """How long judging takes for a release as good as stable; None where nothing is judged.
 

@@ -19,7 +19,7 @@ from backendctl.workflows.notifications import notifying
 from backendctl.workflows.preconditions import must_serve, rollout_first
 from backendctl.workflows.progress import Progress
 from backendctl.workflows.release import make_release
-from backendctl.workflows.synthetic import SETTLE, synthetic_users
+from backendctl.workflows.synthetic import SETTLE, check_synthetic, synthetic_users
 
 OnEvent = Callable[[Event], None]
 
@@ -41,6 +41,10 @@ class Changes:
     """A person's reason to deploy though a window or freeze says no."""
     note: str = ""
 
+    def override(self, by: str) -> Word | None:
+        """On whose word no verdict is asked for."""
+        return Word(by, self.unjudged) if self.unjudged else None
+
     def applied_to(self, spec: Spec) -> Spec:
         """The promises with these changes."""
         changed = {
@@ -52,14 +56,21 @@ class Changes:
 
 
 def check_deploy(
-    opened: Opened, *, supersede: bool = False, outside_window: bool = False
+    opened: Opened,
+    *,
+    supersede: bool = False,
+    outside_window: bool = False,
+    synthetic_rps: float | None = None,
 ) -> str | None:
     """The rollout that a deploy would undo first; None if nothing is in its way.
 
     For whoever asks a person before deploying. Raises `missing.environment` if the environment is
-    not up, `rollout.closed` outside the windows for deploys unless that is meant, and
-    `rollout.locked` while a rollout is in flight that is not to be superseded.
+    not up, `rollout.closed` outside the windows for deploys unless that is meant,
+    `rollout.locked` while somebody holds the environment, or a rollout is in flight, and that is
+    not to be superseded, and `usage` for synthetic traffic where there are real users.
     """
+    if synthetic_rps is not None:
+        check_synthetic(opened)
     shut = _closed(opened)
     if shut is not None and not outside_window:
         raise shut
@@ -69,6 +80,7 @@ def check_deploy(
     else:
         try:
             rollouts.refuse_a_second(opened.platform, person(), SystemClock())
+            rollouts.refuse_while_driven(opened.platform, person(), "deploy", SystemClock())
         except BackendctlError as error:
             raise rollout_first(opened.platform, error) from error
     must_serve(opened)
@@ -80,13 +92,17 @@ def deploy(
 ) -> rollouts.Outcome:
     """Package the working tree and roll it out as a new release, recorded unless it is refused.
 
+    What can be refused without the package is refused before there is one: an image takes minutes.
     Raises as `check_deploy`, and what packaging and `rollouts.run_rollout` raise.
     """
     platform, by = opened.platform, person()
     spec = changes.applied_to(opened.spec)
     outside = changes.outside_window
     check_deploy(
-        opened, supersede=changes.supersede is not None, outside_window=outside is not None
+        opened,
+        supersede=changes.supersede is not None,
+        outside_window=outside is not None,
+        synthetic_rps=changes.synthetic_rps,
     )
     exempt = Word(by, outside) if outside is not None and _closed(opened) else None
     with notifying(opened, progress) as notify:
@@ -97,26 +113,33 @@ def deploy(
             if undone is not None:
                 said = f"Rollout {undone.rollout} of release {undone.candidate}: {undone.result}"
                 progress.line(said)
-        with held(platform.store, by, "deploy") as lease:
+        rps = _synthetic(opened, changes)
+        with (
+            held(platform.store, by, "deploy") as lease,
+            synthetic_users(opened, rps) as traffic,
+        ):
+            if traffic is not None:
+                progress.line(f"{rps:g} synthetic requests per second")
+                time.sleep(SETTLE)
+            strategy, override = spec.rollout.strategy, changes.override(by)
+            outlook = rollouts.look_ahead(
+                platform, spec, strategy, on_event, override=override, means=means
+            )
             release = make_release(opened, progress, changes.note)
             progress.line(f"Release {release.number}: code {release.package.code_digest[:12]}")
-            rps = _synthetic(opened, changes)
-            with synthetic_users(opened, rps) as traffic:
-                if traffic is not None:
-                    progress.line(f"{rps:g} synthetic requests per second")
-                    time.sleep(SETTLE)
-                return rollouts.run_rollout(
-                    platform,
-                    spec,
-                    release,
-                    spec.rollout.strategy,
-                    on_event,
-                    lease=lease,
-                    by=by,
-                    override=Word(by, changes.unjudged) if changes.unjudged else None,
-                    exempt=exempt,
-                    means=means,
-                )
+            return rollouts.run_rollout(
+                platform,
+                spec,
+                release,
+                strategy,
+                on_event,
+                lease=lease,
+                by=by,
+                override=override,
+                exempt=exempt,
+                outlook=outlook,
+                means=means,
+            )
 
 
 def _synthetic(opened: Opened, changes: Changes) -> float | None:

@@ -14,6 +14,7 @@ from backendctl.platforms.images.builder import PACKAGE_VARIABLE
 from backendctl.platforms.release_record import package_to_record
 from backendctl.spec.load import FILE
 from backendctl.spec.units import DURATION, RATE
+from backendctl.workflows import rollouts
 from backendctl.workflows.deploy import Changes
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.identity import ACTOR_VARIABLE, user
@@ -53,7 +54,8 @@ class Afar:
 def depart(opened: Opened, changes: Changes, progress: Progress) -> Afar:
     """Package the working tree and start the driver.
 
-    Raises what packaging and `Away.start` raise, `platform.unsupported` where there is no away.
+    Raises what packaging and `Away.start` raise, `platform.unsupported` where there is no away;
+    and before an image is built, as `rollouts.look_ahead`: the driver looks again, and tells.
     """
     away = opened.platform.away
     if away is None:
@@ -61,6 +63,15 @@ def depart(opened: Opened, changes: Changes, progress: Progress) -> Afar:
             "platform.unsupported",
             f"nothing of backendctl runs in environment {opened.environment.name!r}",
             state="nothing was changed",
+        )
+    if changes.supersede is None:
+        spec = changes.applied_to(opened.spec)
+        rollouts.look_ahead(
+            opened.platform,
+            spec,
+            spec.rollout.strategy,
+            lambda _: None,
+            override=changes.override(user()),
         )
     with progress.step("Packaging the working tree") as say:
         package = opened.platform.runtime.package(opened.project, say)

@@ -18,13 +18,20 @@ SETTLE = 3.0
 def synthetic_users(opened: Opened, rps: float | None) -> Iterator[Traffic | None]:
     """Send `rps` requests per second to the gateway while the block runs; nothing for None.
 
-    Only reads are sent, and only on `local`: elsewhere there are real users. Raises `usage`.
+    Only reads are sent, and only on `local`. Raises as `check_synthetic`.
     """
     if rps is None:
         yield None
         return
-    url = opened.platform.router.url
-    if opened.environment.platform is not PlatformName.LOCAL or not _loopback(url):
+    check_synthetic(opened)
+    with Traffic(opened.platform.router.url, rps, readable(opened)) as traffic:
+        yield traffic
+
+
+def check_synthetic(opened: Opened) -> None:
+    """Raises `usage` where traffic of ours has no place, because there are real users."""
+    local = opened.environment.platform is PlatformName.LOCAL
+    if not local or not _loopback(opened.platform.router.url):
         raise BackendctlError(
             "usage",
             f"synthetic traffic goes to local environments only, not to "
@@ -32,8 +39,6 @@ def synthetic_users(opened: Opened, rps: float | None) -> Iterator[Traffic | Non
             state="nothing was changed",
             next=(f"backendctl deploy --env {opened.environment.name}",),
         )
-    with Traffic(url, rps, readable(opened)) as traffic:
-        yield traffic
 
 
 def readable(opened: Opened) -> list[TrafficRequest]:

@@ -9,7 +9,11 @@ from backendctl.workflows.rollouts.commands import (
     post_command,
     recover,
 )
-from backendctl.workflows.rollouts.refusals import driver_lives, refuse_a_second
+from backendctl.workflows.rollouts.refusals import (
+    driver_lives,
+    refuse_a_second,
+    refuse_while_driven,
+)
 from backendctl.workflows.rollouts.reports import (
     Status,
     explain_rollout,
@@ -23,13 +27,20 @@ from backendctl.workflows.rollouts.reports import (
     watching_stopped,
 )
 from backendctl.workflows.rollouts.rollback import run_rollback
-from backendctl.workflows.rollouts.running import Means, OnEvent, run_rollout
+from backendctl.workflows.rollouts.running import (
+    Means,
+    OnEvent,
+    Outlook,
+    look_ahead,
+    run_rollout,
+)
 from backendctl.workflows.rollouts.supersede import check_supersede, supersede
 
 __all__ = [
     "Means",
     "OnEvent",
     "Outcome",
+    "Outlook",
     "Recovered",
     "Status",
     "Verb",
@@ -40,11 +51,13 @@ __all__ = [
     "explain_rollout",
     "find",
     "history",
+    "look_ahead",
     "outcome",
     "past_events",
     "post_command",
     "recover",
     "refuse_a_second",
+    "refuse_while_driven",
     "replay_rollout",
     "run_rollback",
     "run_rollout",
