@@ -21,9 +21,22 @@ with contextlib.suppress(ValueError):  # not in the main thread
 
 _NO_CLUSTER = "no cluster"
 
+_LONGEST = ("demo", "images", "infra", "recovery")
+"""Groups of cluster tests that take minutes, one test after the other: begun first, longest first,
+so that the run does not end with one worker busy and the others idle."""
+
+
+def _rank(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    name = group.args[0] if group else ""
+    return _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a cluster the tests that need one are skipped; see the end of the output."""
+    """The longest first. Without a cluster the tests that need one are skipped; see the end of the
+    output."""
+    items.sort(key=_rank)
     if os.environ.get("BACKENDCTL_TEST_KUBECONFIG"):
         return
     for item in items:

@@ -33,7 +33,8 @@ class Target:
 def _spec(command: tuple[str, ...], environment: Environment) -> Spec:
     return Spec(
         service=Service(name="conformance", start=command),
-        load=Load(peak_rps=10, peak_users=10, sustained_users=5, think_time=1),
+        # Little, so that many fit on the node of a test cluster.
+        load=Load(peak_rps=1, peak_users=10, sustained_users=5, think_time=1),
         environments={environment.name: environment},
     )
 
