@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 READ = date(2026, 11, 21)
+MOST_AGE = 180
+"""Days after which the table is said to be old: Kubernetes has a new minor version every four
+months, and PostgreSQL a new major one a year."""
 
 
 @dataclass(frozen=True, slots=True)

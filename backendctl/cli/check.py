@@ -34,7 +34,7 @@ def infra(session: Session) -> Answer:
     from backendctl.gates.results import Result
     from backendctl.workflows.check_infra import check_infra
 
-    with session.step("Running the stacks' programs"):
+    with session.step("Judging what the stacks would make"):
         judged = check_infra(session.directory, session.environment, datetime.now(UTC).date())
     if judged.result is Result.TOOL_ERROR:
         raise BackendctlError(
@@ -49,7 +49,7 @@ def infra(session: Session) -> Answer:
         count = len(judged.findings)
         error = BackendctlError(
             "gate.finding",
-            f"{count} {'thing is' if count == 1 else 'things are'} not as the rules have it",
+            f"{count} finding{'' if count == 1 else 's'}: not every resource keeps the rules",
             state="nothing was changed",
         )
     return Answer(
@@ -72,12 +72,16 @@ def _render(console: "Console", judged: "Judged", verbose: bool) -> None:
         for rule in judged.checked:
             console.print(f"{rule.rule} ({rule.subjects}): {rule.reason}", markup=False)
             console.print(f"    {rule.source}", markup=False)
-    looked = ", ".join(f"{count} in {name}" for name, count in judged.looked_at.items())
-    console.print(
-        f"{len(judged.checked)} rules over the resources that would be made ({looked}): "
-        f"{len(judged.findings)} found, {len(judged.waived)} waived.",
-        markup=False,
-    )
+    for name, count in judged.looked_at.items():
+        found, waived = (
+            sum(1 for each in some if each.environment == name)
+            for some in (judged.findings, judged.waived)
+        )
+        console.print(
+            f"{name}: {count} resources that the stacks would make, {len(judged.checked)} rules: "
+            f"{found or 'no'} finding{'' if found == 1 else 's'}, {waived or 'none'} waived",
+            markup=False,
+        )
 
 
 def _finding(console: "Console", each: "Finding", note: str = "") -> None:

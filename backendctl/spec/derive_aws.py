@@ -257,6 +257,7 @@ class Machine:
 
 DATABASES: Mapping[bool, tuple[Machine, ...]] = {
     True: (
+        Machine("db.t4g.small", 2, 2),
         Machine("db.t4g.medium", 2, 4),
         Machine("db.t4g.large", 2, 8),
         Machine("db.t4g.xlarge", 4, 16),
@@ -280,7 +281,12 @@ CACHES: Mapping[bool, tuple[Machine, ...]] = {
     ),
 }
 NODES: Mapping[bool, tuple[Machine, ...]] = {
-    True: (Machine("t3.large", 2, 8), Machine("t3.xlarge", 4, 16), Machine("t3.2xlarge", 8, 32)),
+    True: (
+        Machine("t3.medium", 2, 4),
+        Machine("t3.large", 2, 8),
+        Machine("t3.xlarge", 4, 16),
+        Machine("t3.2xlarge", 8, 32),
+    ),
     False: (
         Machine("m7i.large", 2, 8),
         Machine("m7i.xlarge", 4, 16),
@@ -324,12 +330,26 @@ def _smallest(machines: tuple[Machine, ...], cpus: float, memory: float) -> Mach
     return next(fitting, machines[-1])
 
 
-def database_machine(spec: Spec, environment: Environment) -> Machine:
-    """The smallest that serves the queries at twice the peak and holds the hot data and all
-    connections in memory.
+@dataclass(frozen=True, slots=True)
+class DatabaseNeeds:
+    """What a database machine has to have."""
 
-        cpus   >= 2X (writes + reads that no cache takes) x queries a request / queries a vCPU
-        memory >= min(hot share of the data, limit) + connections x 10 MB + 1 GiB
+    queries: float
+    """A second, at twice the peak."""
+    cpus: float
+    hot: float
+    """GiB of data that should be in memory."""
+    connections: int
+    """That two releases at once open at most, with those kept free."""
+    memory: float
+    """GiB."""
+
+
+def database_needs(spec: Spec, environment: Environment) -> DatabaseNeeds:
+    """Room for the queries at twice the peak; for the hot data and all connections in memory.
+
+        cpus   = 2X (writes + reads that no cache takes) x queries a request / queries a vCPU
+        memory = min(hot share of the data, limit) + connections x 10 MB + 1 GiB
     """
     rate = derive.demand(spec).rps
     reads = spec.load.reads * (1 - CACHE_HITS if spec.cache.engine != "none" else 1.0)
@@ -337,10 +357,15 @@ def database_machine(spec: Spec, environment: Environment) -> Machine:
         reads /= 1 + spec.data.replicas
     queries = rate * (1 - spec.load.reads + reads) * QUERIES_PER_REQUEST
     hot = min(spec.data.size / GIB * HOT_SHARE, HOT_LIMIT)
-    memory = hot + spec.data.max_connections * CONNECTION_MEMORY + 1
-    return _smallest(
-        DATABASES[bool(value("burstable", environment))], queries / QUERIES_PER_CPU, memory
-    )
+    connections = derive.sizing(spec, environment).connections
+    memory = hot + connections * CONNECTION_MEMORY + 1
+    return DatabaseNeeds(queries, queries / QUERIES_PER_CPU, hot, connections, memory)
+
+
+def database_machine(spec: Spec, environment: Environment) -> Machine:
+    """The smallest that has what is needed."""
+    needs = database_needs(spec, environment)
+    return _smallest(DATABASES[bool(value("burstable", environment))], needs.cpus, needs.memory)
 
 
 def multi_az(spec: Spec, environment: Environment) -> bool:

@@ -45,21 +45,23 @@ def records_of(spec: Spec, environment: Environment) -> Sequence[Record]:
 
 def _chosen(spec: Spec, name: str | None) -> Sequence[Environment]:
     on_aws = [e for e in spec.environments.values() if e.platform is PlatformName.AWS]
-    known = ", ".join(sorted(each.name for each in on_aws)) or "none"
     if name is None and on_aws:
         return on_aws
     if name in spec.environments and spec.environments[str(name)] in on_aws:
         return (spec.environments[str(name)],)
+    known = ", ".join(sorted(each.name for each in on_aws)) or "none"
     if name is not None and name not in spec.environments:
         problem = f"backend.toml has no environment {name!r}"
     elif name is not None:
-        problem = f"{name!r} is not on AWS: there are no resources of a cloud to judge"
+        platform = spec.environments[name].platform
+        problem = f"{name!r} runs on {platform}, where the stacks make nothing that has rules"
     else:
-        problem = "no environment is on AWS: there are no resources of a cloud to judge"
+        problem = "no environment in backend.toml runs on AWS"
     raise BackendctlError(
         "spec.environment",
         problem,
-        cause=f"on AWS there are: {known}",
+        cause="check infra judges databases, networks, clusters and rights that the stacks would "
+        f"make on AWS; environments there: {known}",
         state="nothing was checked",
         next=tuple(f"backendctl check infra --env {each.name}" for each in on_aws),
     )

@@ -7,6 +7,7 @@ from backendctl.gates.infra import data, identity, network, upkeep
 from backendctl.gates.infra.rules import Judged, Rule
 from backendctl.gates.results import Answer, Checked, Finding
 from backendctl.gates.waivers import Waiver
+from backendctl.shipped.stacks import versions
 from backendctl.shipped.stacks.record import Record
 from backendctl.spec.model import Spec
 
@@ -41,7 +42,10 @@ def judge(
         checked=tuple(
             Checked(each.name, each.reason, each.source, subjects[each.name]) for each in RULES
         ),
-        remarks=tuple(_remarks(findings, waivers, frozenset(records), today)),
+        remarks=(
+            *_remarks(findings, waivers, frozenset(records), today),
+            versions_as_of(today),
+        ),
         looked_at={name: len(found) for name, found in records.items()},
     )
 
@@ -50,6 +54,18 @@ def _excuse(
     rule: str, subject: str, environment: str, waivers: Sequence[Waiver], today: date
 ) -> Waiver | None:
     return next((each for each in waivers if each.covers(rule, subject, environment, today)), None)
+
+
+def versions_as_of(today: date) -> str:
+    """How old the table is by which versions are judged."""
+    days = (today - versions.READ).days
+    said = f"supported versions: as AWS's calendars were read on {versions.READ}"
+    if days <= versions.MOST_AGE:
+        return said
+    return (
+        f"{said}, {days} days ago. That is too long: support may have ended, and newer versions of "
+        "AWS and of the charts are not known here. A newer backendctl has a newer table"
+    )
 
 
 def _remarks(

@@ -6,7 +6,7 @@ lines, backups beyond the first copy) is named, not guessed.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from backendctl.provision.cost.table import Price, Table, table
@@ -51,6 +51,8 @@ class Estimate:
     """What is billed by use besides."""
     unpriced: tuple[str, ...]
     """Resources that cost something which the table does not have."""
+    too_old: str = ""
+    """What to say of the prices' age, if they are old."""
 
     @property
     def monthly(self) -> float:
@@ -63,6 +65,7 @@ class Estimate:
             "monthly_usd": self.monthly,
             "region": self.region,
             "prices_of": self.read.isoformat(),
+            "prices_too_old": self.too_old,
             "lines": [
                 {
                     "subject": each.subject,
@@ -91,14 +94,17 @@ class Estimate:
             f"List prices of {self.read} without tax, discount or free tier; an estimate for "
             f"{self.region}, no offer."
         )
+        if self.too_old:
+            yield f"warning: these are prices of {self.read}; {self.too_old}."
         if self.by_use:
             yield f"Billed by use besides: {'; '.join(self.by_use)}."
         if self.unpriced:
             yield f"Not in the table of prices: {', '.join(self.unpriced)}."
 
 
-def estimate(records: Iterable[Record], region: str) -> Estimate:
-    """Price resources in a region; adopted ones cost their owner."""
+def estimate(records: Iterable[Record], region: str, today: date | None = None) -> Estimate:
+    """Price resources in a region; adopted ones cost their owner. `today` is the machine's own day
+    when absent: it says how old the prices are."""
     prices, own = table(), [each for each in records if not each.adopted]
     lines: list[Line] = []
     unpriced: list[str] = []
@@ -112,7 +118,8 @@ def estimate(records: Iterable[Record], region: str) -> Estimate:
                 lines.append(line)
         if each.type in BY_USE:
             uses.setdefault(BY_USE[each.type])
-    return Estimate(region, prices.read, tuple(lines), tuple(uses), tuple(unpriced))
+    too_old = prices.too_old(today or datetime.now(UTC).date())
+    return Estimate(region, prices.read, tuple(lines), tuple(uses), tuple(unpriced), too_old)
 
 
 def _with_storage(record: Record, others: Sequence[Record]) -> Record:

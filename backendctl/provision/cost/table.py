@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+MOST_AGE = 365
+"""Days after which a list of prices is said to be old: AWS has changed some in every year."""
 FILE = Path(__file__).with_name("prices.toml")
 
 
@@ -31,6 +33,13 @@ class Table:
     factors: Mapping[str, float]
     """Region -> what machines cost there against `region`."""
     _prices: Mapping[str, Mapping[str, Any]]
+
+    def too_old(self, today: date) -> str:
+        """What to say of prices that nobody read for so long; "" for newer ones."""
+        days = (today - self.read).days
+        if days <= MOST_AGE:
+            return ""
+        return f"they are {days // 30} months old: read the pages named before money depends on it"
 
     def price(self, group: str, name: str) -> Price | None:
         """None for what the table does not have."""

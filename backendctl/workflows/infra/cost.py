@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from backendctl.errors import BackendctlError
 from backendctl.provision.changes import Action, ResourceChange
 from backendctl.provision.engine import Preview
+from backendctl.spec import derive_aws
 from backendctl.spec.model import PlatformName
 from backendctl.workflows.infra.opened import Opened
 
@@ -24,13 +25,17 @@ class Difference:
     prices_of: str
     """The day of the prices."""
     unpriced: Sequence[str]
+    too_old: str = ""
+    """What to say of the prices' age, if they are old."""
 
     def line(self) -> str:
         change = self.after - self.before
         priced = f"${self.before:,.0f} -> ${self.after:,.0f} a month ({change:+,.0f})"
         missing = f"; not priced: {', '.join(self.unpriced)}" if self.unpriced else ""
+        aged = f" ({self.too_old})" if self.too_old else ""
         return (
-            f"cost: {priced}, list prices of {self.prices_of}, without what depends on use{missing}"
+            f"cost: {priced}, list prices of {self.prices_of}{aged}, without what depends on "
+            f"use{missing}"
         )
 
     def data(self) -> dict[str, object]:
@@ -38,6 +43,7 @@ class Difference:
             "monthly_usd_before": self.before,
             "monthly_usd_after": self.after,
             "prices_of": self.prices_of,
+            "prices_too_old": self.too_old,
             "unpriced": list(self.unpriced),
         }
 
@@ -48,10 +54,12 @@ def difference(opened: Opened, previews: Sequence[Preview]) -> Difference | None
         return None
     from backendctl.provision.cost.estimate import estimate
 
-    region = opened.environment.region
+    region = derive_aws.region(opened.spec, opened.environment)
     before = estimate(_records(previews, after=False), region)
     after = estimate(_records(previews, after=True), region)
-    return Difference(before.monthly, after.monthly, before.read.isoformat(), after.unpriced)
+    return Difference(
+        before.monthly, after.monthly, after.read.isoformat(), after.unpriced, after.too_old
+    )
 
 
 def _records(previews: Sequence[Preview], *, after: bool) -> "Iterator[Record]":
@@ -85,4 +93,5 @@ def cost(opened: Opened) -> "Estimate":
     from backendctl.provision.simulate import simulate
 
     on_aws = [each for each in opened.definitions if "aws" in each.plugins]
-    return estimate(simulate(opened.spec, opened.environment, on_aws), opened.environment.region)
+    made = simulate(opened.spec, opened.environment, on_aws)
+    return estimate(made, derive_aws.region(opened.spec, opened.environment))

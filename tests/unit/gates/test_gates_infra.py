@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -429,6 +429,16 @@ def test_a_version_is_refused_the_day_after_its_support_ends() -> None:
     assert not [e for e in found(registered("prod"), last) if e.subject == "cluster/cluster"]
     after = found(registered("prod"), last.replace(year=last.year + 1))
     assert ("supported-versions", "cluster/cluster") in {(e.rule, e.subject) for e in after}
+
+
+def test_it_is_said_as_of_when_versions_are_judged_and_when_that_is_too_long_ago() -> None:
+    last = versions.READ + timedelta(days=versions.MOST_AGE)
+    records = {"prod": registered("prod")}
+    (said,) = judge(whole("prod"), records, (), last).remarks
+    assert str(versions.READ) in said
+    assert "too long" not in said
+    (said,) = judge(whole("prod"), records, (), last + timedelta(days=1)).remarks
+    assert "181 days ago. That is too long" in said
 
 
 def test_what_is_marked_secret_is_not_in_clear() -> None:

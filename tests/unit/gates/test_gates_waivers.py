@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.gates.infra.gate import NAMES, judge
+from backendctl.gates.infra.gate import NAMES, judge, versions_as_of
 from backendctl.gates.results import Result
 from backendctl.gates.waivers import FILE, Waiver, load_waivers
 from backendctl.shipped.stacks.record import Record
@@ -45,7 +45,7 @@ def test_a_waiver_excuses_what_it_names_and_the_finding_is_still_told(tmp_path: 
     assert answer.result is Result.PASS
     (excused,) = answer.waived
     assert excused.to_data()["waiver"]["until"] == "2026-12-31"
-    assert answer.remarks == ()
+    assert answer.remarks == (versions_as_of(TODAY),)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_waiver_of_another_environment_excuses_nothing_here(tmp_path: Path) ->
     written = waivers(tmp_path, WRITTEN + 'environment = "staging"\n')
     answer = judge(bare(), {"prod": [BASTION]}, written, TODAY)
     assert answer.result is Result.FINDING
-    assert answer.remarks == ()
+    assert answer.remarks == (versions_as_of(TODAY),)
 
 
 @pytest.mark.parametrize(

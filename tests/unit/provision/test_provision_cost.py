@@ -1,14 +1,41 @@
 """The estimate: each line follows from a resource and the table, and nothing is made up."""
 
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
+from backendctl.provision.aws import AWS_STACKS
 from backendctl.provision.cost.estimate import estimate
-from backendctl.provision.cost.table import table
+from backendctl.provision.cost.table import MOST_AGE, table
+from backendctl.provision.simulate import simulate
 from backendctl.shipped.stacks.record import Record
 from backendctl.spec import derive_aws
+from backendctl.spec.load import read_spec
+from backendctl.workflows.infra.cost import cost
 from tests.aws_environments import PUBLIC, registered
 
+if TYPE_CHECKING:
+    from backendctl.workflows.infra.opened import Opened
+
 pytestmark = pytest.mark.xdist_group("stacks")
+
+
+LITTLE = """\
+[service]
+name = "shop"
+start = "x"
+residency = "eu"
+[load]
+peak_rps = 5
+[data]
+engine = "postgresql"
+[environments.prod]
+platform = "aws"
+account = "123456789012"
+SIZE
+"""
 
 
 def database(**properties: object) -> Record:
@@ -90,6 +117,34 @@ def test_the_estimate_says_what_it_does_not_say() -> None:
     assert str(table().read) in said
     assert "without tax, discount or free tier" in said
     assert "Billed by use besides: " in said
+
+
+def test_old_prices_are_said_to_be_old() -> None:
+    last = table().read + timedelta(days=MOST_AGE)
+    fresh = estimate([database()], "us-east-1", last)
+    old = estimate([database()], "us-east-1", last + timedelta(days=1))
+    assert fresh.too_old == ""
+    assert "12 months old" in old.too_old
+    assert old.too_old in " ".join(old.text_lines())
+    assert old.data()["prices_too_old"] == old.too_old
+
+
+@pytest.mark.parametrize(("size", "most"), [('size = "small"', 300), ("", 1200)])
+def test_a_little_service_of_a_small_team_has_a_bill_that_it_can_bear(size: str, most: int) -> None:
+    """Most of it is fixed: EKS, NAT and load balancer cost 143 in eu-central-1 by themselves."""
+    little = read_spec(LITTLE.replace("SIZE", size).encode(), "backend.toml")
+    made = simulate(little, little.environments["prod"], AWS_STACKS)
+    assert estimate(made, "eu-central-1").monthly < most
+
+
+def test_where_the_region_follows_from_residency_its_prices_are_taken() -> None:
+    little = read_spec(LITTLE.replace("SIZE", "").encode(), "backend.toml")
+    environment = little.environments["prod"]
+    assert environment.region == ""
+    opened = SimpleNamespace(spec=little, environment=environment, definitions=AWS_STACKS)
+    found = cost(cast("Opened", opened))
+    assert found.region == "eu-central-1"
+    assert found.unpriced == ()
 
 
 def test_lines_that_say_the_same_are_one_for_a_person() -> None:
