@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from backendctl.platforms.base import Condition, Routes
 from backendctl.rollout.history import serving
@@ -12,7 +13,7 @@ from backendctl.rollout.states import Phase
 from bench.crash_matrix.scenarios import Scenario, must_end
 from bench.shop.drivers import Death, PatientJudge, run
 from bench.shop.environment import Shop
-from bench.shop.users import Users
+from bench.shop.users import Report
 
 SIDES = ("before", "after")
 """Of a record: what was to be recorded has been done and is not known to be; or what is to be done
@@ -43,14 +44,27 @@ class _Before:
     """The environment before the rollout."""
 
     stable: int | None
-    process: int | None
-    """Pid of stable's process."""
+    process: object
+    """What tells stable's process from any other."""
     rollouts: int
     """How many there had been."""
 
 
-def play(shop: Shop, scenario: Scenario, users: Users | None, cell: Cell) -> None:
-    """Let the driver die where `cell` says, recover, and fill the cell in."""
+class Crowd(Protocol):
+    """Users of the shop, see bench.shop.users."""
+
+    def report(self) -> Report:
+        """What became of the requests since the report before."""
+        ...
+
+
+def play(
+    shop: Shop, scenario: Scenario, users: Crowd | None, cell: Cell, *, deploy_next: bool = True
+) -> None:
+    """Let the driver die where `cell` says, recover, and fill the cell in.
+
+    `deploy_next`: see that the environment takes another release; the next cell may show it too.
+    """
     began = time.monotonic()
     scenario.before(shop)
     before = _look(shop)
@@ -72,7 +86,8 @@ def play(shop: Shop, scenario: Scenario, users: Users | None, cell: Cell) -> Non
             outcome = _decided(shop, cell)
     _check_end(shop, cell, before, outcome)
     _check_journals(shop, cell, before)
-    _check_next_deploy(shop, cell)
+    if deploy_next:
+        _check_next_deploy(shop, cell)
     _check_users(users, cell)
     cell.seconds = round(time.monotonic() - began, 2)
 
@@ -172,7 +187,7 @@ def _check_next_deploy(shop: Shop, cell: Cell) -> None:
     _check_serving(shop, cell.problems, shop.stable)
 
 
-def _check_users(users: Users | None, cell: Cell) -> None:
+def _check_users(users: Crowd | None, cell: Cell) -> None:
     if users is None:
         return
     report = users.report()

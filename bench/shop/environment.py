@@ -91,7 +91,7 @@ class Shop:
         with held(store, "ann", "deploy") as lease:
             number = len(store.releases()) + 1
             values = {"LABEL": str(number), **({"BAD": "yes"} if bad else {})}
-            migration = (sys.executable, "-I", "migrate.py") if migrate else ()
+            migration = (spec.service.start[0], "-I", "migrate.py") if migrate else ()
             release = Release(
                 number=number,
                 package=self.package,
@@ -140,8 +140,8 @@ class Shop:
 
     # --- what runs ---
 
-    def process_of(self, number: int | None) -> int | None:
-        """Pid of the release's one process; None if it has none."""
+    def process_of(self, number: int | None) -> object:
+        """What tells the release's one process from any other: its pid; None if it has none."""
         programs = Supervisor(Layout(self.project, self.platform.name).home).programs()
         program = programs.get(f"release-{number}-0")
         return None if program is None else program.pid

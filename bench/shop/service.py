@@ -1,8 +1,8 @@
 """The shop's own code: what each release runs, in the release's own copy of this file.
 
-Standard library only. PORT says where to listen, LABEL names the release in each answer, and with
-BAD=yes two answers of three are the release's own errors, marked as such. Every body can be
-checked: its digest is in the header `x-digest`, or, for a stream, in its last chunk.
+Standard library only. HOST and PORT say where to listen, LABEL names the release in each answer,
+and with BAD=yes two answers of three are the release's own errors, marked as such. Every body can
+be checked: its digest is in the header `x-digest`, or, for a stream, in its last chunk.
 """
 
 import hashlib
@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
 def main() -> None:
     ThreadingHTTPServer.request_queue_size = 256
     ThreadingHTTPServer.daemon_threads = True
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server = ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     print("listening", flush=True)
     server.serve_forever(poll_interval=0.02)

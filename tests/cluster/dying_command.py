@@ -1,6 +1,7 @@
 """The real command in a cluster, hit by a signal at an exact record of its rollout's journal.
 
-`python -m tests.cluster.dying_command MOMENT SIGNAL WORDS...`
+`python -m tests.cluster.dying_command MOMENT SIGNAL WORDS...`. The killing at every other record is
+`test_crash_sample.py`'s.
 """
 
 import dataclasses
@@ -11,9 +12,13 @@ from pathlib import Path
 from backendctl.cli.main import main
 from backendctl.platforms.base import Platform
 from backendctl.platforms.open import open_platform
+from backendctl.rollout import lease
 from backendctl.spec.model import Spec
 from backendctl.workflows import environment
 from bench.shop.drivers import Cue, Death, DyingStore, Record
+
+LEASE = 5.0
+"""Seconds. A third of the product's: who waits for its end need not wait longer."""
 
 
 def _enters(phase: str, record: Record) -> bool:
@@ -71,6 +76,7 @@ def hit(moment: str, number: int) -> None:
 
 if __name__ == "__main__":
     _program, chosen, name, *words = sys.argv
+    lease.LEASE = LEASE
     hit(chosen, signal.Signals[name])
     sys.argv = ["backendctl", *words]
     main()

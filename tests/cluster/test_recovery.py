@@ -6,19 +6,25 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from backendctl.loadtest.traffic import Traffic, TrafficRequest
 from backendctl.platforms.base import WATCHDOG
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.naming import COMPONENT_LABEL, Naming
+from backendctl.platforms.kubernetes.standing import manifests
+from backendctl.platforms.kubernetes.store import KubernetesStore
+from backendctl.rollout.history import takeovers
 from backendctl.spec.load import load_spec
+from backendctl.workflows.watching import NAME
 from tests.cluster.session import CHECKOUT
 from tests.cluster.standing import account, kubeconfig, standing
 from tests.commands import Project
@@ -91,6 +97,16 @@ class Shop:
         assert said.exit == 0, said.text
         return said.data
 
+    def journal(self) -> Sequence[Mapping[str, Any]]:
+        """Of the last rollout."""
+        store = KubernetesStore(self.admin, self.naming)
+        return store.records(store.rollouts()[-1])
+
+    def held(self) -> bool:
+        """Whether the lease of whoever holds the environment still runs."""
+        holder = KubernetesStore(self.admin, self.naming).holder()
+        return holder is not None and holder.expires > time.time()
+
     def components(self, kind: str) -> list[str]:
         """The names of all of that kind that are ours, but for the watchdog."""
         found = self.admin.list(kind, self.naming.selector)
@@ -159,6 +175,29 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture
+def watchdog(shop: Shop, driver_image: str) -> Iterator[None]:
+    """backendctl's own image watches the environment."""
+    promises = shop.project.folder / "backend.toml"
+    without = promises.read_text()
+    promises.write_text(without + f'driver_image = "{driver_image}"\n')
+    spec = load_spec(shop.project.folder)
+    (deployment,) = [
+        each
+        for each in manifests(spec, spec.environments["trial"])
+        if each["metadata"]["name"] == shop.naming.watchdog
+    ]
+    try:
+        shop.admin.apply(deployment)
+        up = shop.project.run("up", "--env", "trial")
+        assert up.exit == 0, up.text
+        yield
+    finally:
+        promises.write_text(without)
+        shop.admin.delete("Deployment", shop.naming.watchdog)
+        assert eventually(lambda: not shop.admin.list("Pod", shop.naming.labels(WATCHDOG)), _FEW)
+
+
+@pytest.fixture
 def stable(shop: Shop) -> int:
     return int(shop.status()["stable"])
 
@@ -184,6 +223,8 @@ def colleague(what: str, shop: Shop) -> tuple[Project, dict[str, str]]:
         ("first-shift", _CANARY, "kubeconfig", "restored"),
         ("mid-step", _CANARY, "backend.toml", "restored"),
         ("promoted", _AT_ONCE, "kubeconfig", "restored"),
+        ("abort", _CANARY, "backend.toml", "restored"),
+        ("drain", _AT_ONCE, "kubeconfig", "promoted"),
     ],
 )
 def test_a_driver_killed_there_is_recovered_by_somebody_in_another_folder(
@@ -196,6 +237,43 @@ def test_a_driver_killed_there_is_recovered_by_somebody_in_another_folder(
     recovered = elsewhere.run("rollout", "recover", "--env", "trial", **variables)
     assert recovered.data["result"] == result, recovered.text
     shop.assert_whole(stable if result == "restored" else recovered.data["candidate"])
+
+
+def test_a_driver_that_wakes_up_after_it_was_replaced_names_who_did_and_changes_nothing(
+    shop: Shop, stable: int
+) -> None:
+    deploying = shop.deploy(*_AT_ONCE, at="to-all", by="SIGSTOP")
+    try:
+        assert eventually(lambda: psutil.Process(deploying.pid).status() == "stopped", _FEW)
+        elsewhere, variables = colleague("kubeconfig", shop)
+        variables["BACKENDCTL_ACTOR"] = "bob"
+        refused = elsewhere.run("rollout", "recover", "--env", "trial", **variables)
+        assert refused.code == "rollout.locked", refused.text
+        assert eventually(lambda: not shop.held(), _FEW)
+        recovered = elsewhere.run("rollout", "recover", "--env", "trial", **variables)
+        assert recovered.data["result"] == "restored", recovered.text
+        weights, journal = shop.weights(), shop.journal()
+    finally:
+        deploying.send_signal(signal.SIGCONT)
+    woken = shop.project.said(*ended(deploying))
+    assert woken.code == "rollout.fenced", woken.text
+    assert woken.answer["error"]["cause"].startswith("bob@"), woken.text
+    assert "restored" in woken.answer["error"]["state"]
+    assert (shop.weights(), shop.journal()) == (weights, journal)
+    shop.assert_whole(stable)
+
+
+def test_the_watchdog_in_the_cluster_restores_what_nobody_recovers(
+    shop: Shop, stable: int, watchdog: None
+) -> None:
+    status, _out, err = ended(shop.deploy(*_CANARY, at="mid-step"))
+    assert status == -signal.SIGKILL, err
+    assert shop.status()["in_flight"]
+    assert eventually(lambda: not shop.status()["in_flight"], 3 * _FEW)
+    (taken,) = takeovers(shop.journal())
+    assert taken["saw"]["by"] == NAME
+    assert "nobody recovered it" in taken["saw"]["reason"]
+    shop.assert_whole(stable)
 
 
 def test_a_second_deploy_names_who_holds_the_environment(shop: Shop, stable: int) -> None:
