@@ -63,10 +63,22 @@ def _namespace(manifest: Mapping[str, Any]) -> str:
 
 def account(naming: Naming, role: str, path: Path) -> Path:
     """A kubeconfig with a token of one of the environment's accounts and nothing else."""
+    token = token_of(naming.namespace, naming.account(role))
+    config = yaml.safe_load(Path(os.environ[ADMIN]).read_text())
+    config["users"] = [{"name": role, "user": {"token": token}}]
+    for context in config["contexts"]:
+        context["context"]["user"] = role
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def token_of(namespace: str, name: str) -> str:
+    """A token of the service account of that name, signed by the cluster."""
     with kubeconfig(os.environ[ADMIN]):
         answer = KubeconfigConnection().request(
             "POST",
-            f"/api/v1/namespaces/{naming.namespace}/serviceaccounts/{naming.account(role)}/token",
+            f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
             {},
             {
                 "apiVersion": "authentication.k8s.io/v1",
@@ -77,11 +89,4 @@ def account(naming: Naming, role: str, path: Path) -> Path:
             10.0,
         )
     assert answer.status == 201, answer.body
-    token = json.loads(answer.body)["status"]["token"]
-    config = yaml.safe_load(Path(os.environ[ADMIN]).read_text())
-    config["users"] = [{"name": role, "user": {"token": token}}]
-    for context in config["contexts"]:
-        context["context"]["user"] = role
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(config))
-    return path
+    return str(json.loads(answer.body)["status"]["token"])
