@@ -158,8 +158,12 @@ class Session:
                 if self.output is not Output.JSONL:
                     self.line(f"{name} ...")
                 yield self.line if self.verbose else lambda text: self.waiting(f"  {text.strip()}")
-        except BaseException:
-            self._step_ended(name, "failed", time.monotonic() - began)
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt) or (
+                isinstance(error, BackendctlError) and error.code == "interrupted"
+            )
+            ended = "stopped" if stopped else "failed"
+            self._step_ended(name, ended, time.monotonic() - began)
             raise
         self._step_ended(name, "done", time.monotonic() - began)
 
@@ -168,7 +172,7 @@ class Session:
         if self.output is Output.JSONL:
             self.emit("step", {"name": name, "state": state, "seconds": round(seconds, 3)})
         else:
-            mark = "ok" if state == "done" else "FAILED"
+            mark = {"done": "ok", "failed": "FAILED"}.get(state, state)
             self.line(f"{name}: {mark} ({seconds:.1f} s)")
 
     # --- questions ---
@@ -379,7 +383,7 @@ def interrupted() -> BackendctlError:
         "interrupted",
         "stopped before it was done",
         state="it stopped where it was; the same command can be typed again",
-        next=("backendctl status",),
+        next=(f"backendctl {'infra preview' if spoken_name().startswith('infra ') else 'status'}",),
     )
 
 

@@ -28,6 +28,12 @@ def _open(session: Session, *, changes: bool) -> "Opened":
     return opened
 
 
+def _place(opened: "Opened") -> str:
+    """The environment, and the cluster that is meant: for whoever is asked whether to go on."""
+    name = opened.environment.name
+    return name if opened.target is None else f"{name}, in {opened.target.in_words()}"
+
+
 @command(
     examples=(
         "backendctl infra preview --env prod",
@@ -48,7 +54,7 @@ def preview(
     """
     from backendctl.workflows.infra import preview as workflow
 
-    found = workflow.preview(_open(session, changes=False), session)
+    found = workflow.preview(_open(session, changes=False).targeted(), session)
     if save is not None:
         workflow.save_plan(found, save)
     changed = detailed_exitcode and found.changes > 0
@@ -92,22 +98,23 @@ def up(
     """
     from backendctl.workflows.infra import preview as workflow
 
-    opened = _open(session, changes=True)
+    opened = _open(session, changes=True).targeted()
     where = opened.environment.name
 
     def approve(found: "Previewed") -> None:
         for line in found.lines():
             session.line(line)
         if found.changes:
-            session.confirm(f"Make these {found.changes} changes in {where}?")
+            session.confirm(f"Make these {found.changes} changes in {_place(opened)}?")
 
     if plan is not None:
-        session.confirm(f"Bring up {where} as {plan} says?")
+        session.confirm(f"Do what {plan} says in {_place(opened)}?")
     done = workflow.up(opened, session, approve, plan)
-    lines = list(done.lines())
+    following = session.completed(("backendctl up",))
+    lines = list(done.lines()) or [f"{where}: everything is as it should be."]
     return Answer(
-        data=done.data(),
-        text="\n".join(lines) if lines else f"{where}: everything is as it should be.",
+        data={**done.data(), "next": list(following)},
+        text="\n".join([*lines, *(f"next: {line}" for line in following)]),
     )
 
 
@@ -122,7 +129,7 @@ def drift(session: Session) -> Answer:
     """
     from backendctl.workflows.infra import drift as workflow
 
-    found = workflow.drift(_open(session, changes=False), session)
+    found = workflow.drift(_open(session, changes=False).targeted(), session)
     error = None
     if found.found:
         error = BackendctlError(
@@ -192,7 +199,7 @@ def destroy(
 
     if keep_data and delete_data:
         raise BackendctlError("usage", "--keep-data and --delete-data exclude each other")
-    opened = _open(session, changes=True)
+    opened = _open(session, changes=True).targeted()
     where = opened.environment.name
 
     def approve(losses: workflow.Losses) -> None:
@@ -200,7 +207,9 @@ def destroy(
             session.line(line)
         if losses.resources:
             what = "everything, data included," if delete_data else "the stacks"
-            session.confirm_typed(f"Delete {what} of {where}?", where, confirm)
+            session.confirm_typed(f"Delete {what} of {_place(opened)}?", where, confirm)
+        elif losses.adopted:
+            session.confirm_typed(f"Forget what was adopted in {where}?", where, confirm)
 
     done = workflow.destroy(opened, session, approve, keep_data=keep_data, delete_data=delete_data)
     lines = list(done.lines())
@@ -293,13 +302,14 @@ def adopt(
     It is not changed, replaced or stopped by that. `infra drift` compares it from then on. No
     command of ours changes it, and `infra destroy` only forgets it.
     """
+    from backendctl.workflows.infra.adopt import KINDS
     from backendctl.workflows.infra.adopt import adopt as workflow
 
     opened = _open(session, changes=True)
-    where = opened.environment.name
+    opened = opened.targeted(always=kind in KINDS)
 
     def approve(found: str) -> None:
-        session.confirm(f"Take {kind} {found} into the picture of {where}?")
+        session.confirm(f"Take {kind} {found} into the picture of {_place(opened)}?")
 
     done = workflow(opened, session, kind, identifier, approve)
     return Answer(data=done.data(), text="\n".join(done.lines()))

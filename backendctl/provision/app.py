@@ -2,14 +2,17 @@
 
 The objects are plain manifests, made by a pure function; each becomes one resource. Which cluster
 is meant is said by the kubeconfig in use (and the environment's `context` in it), or by the
-`cluster` stack where there is one: nothing about it is kept in the state but the context's name.
+`cluster` stack where there is one. The state keeps the cluster's UID, and the context if one is
+stated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from backendctl.provision.changes import NAMESPACE_TAKEN_OVER
 from backendctl.provision.connections import connections
 from backendctl.provision.definition import Inputs, StackDefinition
+from backendctl.provision.target import FROM_STACK, IDENTIFIER
 from backendctl.spec.model import Environment, PlatformName, Spec
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def _program(inputs: Inputs, manifests: Manifests) -> None:
     for manifest in sorted(objects, key=lambda each: each["kind"] != "Namespace"):
         namespace = manifest["metadata"].get("namespace", "")
         after = [namespaces[namespace]] if namespace in namespaces else []
-        made = _resource(manifest, provider, after, home, inputs.releasing)
+        made = _resource(manifest, provider, after, home, inputs)
         if manifest["kind"] == "Namespace":
             namespaces[manifest["metadata"]["name"]] = made
             pulumi.export("namespace", manifest["metadata"]["name"])
@@ -62,16 +65,17 @@ def _program(inputs: Inputs, manifests: Manifests) -> None:
 
 
 def provider_of(inputs: Inputs) -> "pulumi.ProviderResource":
-    """The cluster that is meant. Its identity is fixed, so that another context that leads to the
-    same cluster replaces nothing."""
+    """The cluster that is meant, by what makes it that one: another context that leads to it
+    replaces nothing."""
     import pulumi
 
-    properties: dict[str, Any] = {"enableServerSideApply": True, "clusterIdentifier": "environment"}
+    properties: dict[str, Any] = {"enableServerSideApply": True, IDENTIFIER: FROM_STACK}
     kubeconfig = inputs.upstream.get("cluster", {}).get("kubeconfig")
     if kubeconfig is not None:
         properties["kubeconfig"] = kubeconfig
-    elif inputs.environment.context:
-        properties["context"] = inputs.environment.context
+    else:
+        properties |= {IDENTIFIER: inputs.cluster} if inputs.cluster else {}
+        properties |= {"context": inputs.environment.context} if inputs.environment.context else {}
     return pulumi.ProviderResource(
         "kubernetes",
         "cluster",
@@ -85,19 +89,21 @@ def _resource(
     provider: "pulumi.ProviderResource",
     after: "Sequence[pulumi.Resource]",
     home: str,
-    releasing: bool,
+    inputs: Inputs,
 ) -> "pulumi.Resource":
+    """A namespace that was there before is only labelled: it is somebody else's."""
     import pulumi
 
+    taken_over = manifest["kind"] == "Namespace" and inputs.taken_over
     return pulumi.CustomResource(
-        token(manifest),
+        NAMESPACE_TAKEN_OVER if taken_over else token(manifest),
         title(manifest, home),
         dict(manifest),
         pulumi.ResourceOptions(
             provider=provider,
             version=KUBERNETES_PLUGIN,
             depends_on=list(after),
-            protect=manifest["kind"] in HOLDS_DATA and not releasing,
+            protect=manifest["kind"] in HOLDS_DATA and not (taken_over or inputs.releasing),
             custom_timeouts=pulumi.CustomTimeouts(create=PATIENCE, update=PATIENCE),
         ),
     )

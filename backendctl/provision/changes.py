@@ -14,6 +14,9 @@ MASKED = "[secret]"
 """What the engine writes for a secret."""
 WRAPPED = "4dabf18193072939515e22adb298388d"
 """The key by which it marks one that is wrapped."""
+NAMESPACE = "kubernetes:core/v1:Namespace"
+NAMESPACE_TAKEN_OVER = f"{NAMESPACE}Patch"
+"""Fields of ours on a namespace that is not ours: deleting it gives up those alone."""
 LONGEST = 60
 """Characters of a value that are shown."""
 
@@ -122,6 +125,8 @@ class ResourceChange:
     def reason(self) -> str:
         """Why it is touched."""
         if self.action is Action.CREATE:
+            if self.type == NAMESPACE_TAKEN_OVER:
+                return "the namespace is there already: it is labelled, and outlives the stack"
             return "it is new"
         if self.action is Action.DELETE:
             kept = "; the thing itself stays" if self.retained else ""

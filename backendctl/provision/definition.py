@@ -20,6 +20,10 @@ class Inputs:
     """Stack name -> output name -> value, of the stacks it needs. A secret stays one; in a preview
     a value that will exist only once the other stack is up is an unknown output. An output that
     the other stack does not export is absent."""
+    cluster: str = ""
+    """UID of the cluster that the kubeconfig in use leads to; see target.py."""
+    taken_over: bool = False
+    """Whether the environment's namespace was there before the stack."""
     releasing: bool = False
     """Whether protection is taken off what holds data, for `destroy` after its confirmation."""
 

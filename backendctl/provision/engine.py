@@ -15,10 +15,11 @@ from backendctl.filesystem import atomic_write
 from backendctl.provision.changes import Action, ResourceChange, unknown_paths
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.provision.events import STACK_TYPE, Record, Step
-from backendctl.provision.failures import Context, failed
-from backendctl.provision.locks import StackLock, cut_off, pending, told_locks
+from backendctl.provision.failures import Context, Stop, failed
+from backendctl.provision.locks import StackLock, cut_off, pending, read_locks, told_locks
 from backendctl.provision.plan import base_digest
 from backendctl.provision.scrub import Scrubber
+from backendctl.provision.target import Target, parting, refuse_another, taken_over
 from backendctl.provision.tool import Tool, require_plugins
 from backendctl.provision.upstream import (
     Outputs,
@@ -100,12 +101,13 @@ class StackEngine:
         environment: Environment,
         variables: Mapping[str, str] | None = None,
         on_step: Callable[[Step], None] = lambda _step: None,
+        target: Target | None = None,
     ) -> None:
         self.name = definition.name
         self.record = Record(time.monotonic, on_step)
         self._backend, self._definition = backend, definition
         self._spec, self._environment = spec, environment
-        self._variables = dict(variables or {})
+        self._variables, self._target = dict(variables or {}), target
         self._process = new_process(tool)
         self._scrub = Scrubber()
 
@@ -131,7 +133,7 @@ class StackEngine:
             with tempfile.TemporaryDirectory(dir=self._backend.folder) as folder:
                 plan = Path(folder) / "plan.json"
                 stack.preview(
-                    program=self._program(upstream),
+                    program=self._program(upstream, state),
                     plan=str(plan),
                     refresh=True,
                     on_event=self.record.heard,
@@ -155,11 +157,12 @@ class StackEngine:
         self.record.acts = True
         with failed(self._context("brought up")):
             stack = self._open()
+            before = self._learned(stack.ensure())
             with tempfile.TemporaryDirectory(dir=self._backend.folder) as folder:
                 path = Path(folder) / "plan.json"
                 atomic_write(path, json.dumps(plan).encode())
                 stack.up(
-                    program=self._program(upstream),
+                    program=self._program(upstream, before),
                     plan=str(path),
                     refresh=True,
                     on_event=self.record.heard,
@@ -187,7 +190,7 @@ class StackEngine:
         with failed(self._context("released")):
             stack = self._open()
             stack.up(
-                program=self._program(upstream, releasing=True),
+                program=self._program(upstream, {}, releasing=True),
                 target=list(urns),
                 on_event=self.record.heard,
                 color="never",
@@ -245,7 +248,9 @@ class StackEngine:
         """See NamedStack.repair."""
         require_plugins(dict(self._definition.plugins), self._backend.pulumi_home)
         with failed(self._context("repaired")):
-            self._open().repair(existing)
+            stack = self._open()
+            self._learned(stack.deployment() or {})
+            stack.repair(existing)
 
     def adopt(self, urns: Sequence[str]) -> Applied:
         """Run the program for these resources alone, which brings in what exists."""
@@ -253,9 +258,9 @@ class StackEngine:
         self.record.acts = True
         with failed(self._context("adopted")):
             stack = self._open()
-            stack.ensure()
+            state = self._learned(stack.ensure())
             stack.up(
-                program=self._program({}),
+                program=self._program({}, state),
                 target=list(urns),
                 on_event=self.record.heard,
                 color="never",
@@ -280,7 +285,11 @@ class StackEngine:
     def _open(self) -> "NamedStack":
         return open_stack(self._backend, self.name, self._process, self._variables)
 
-    def _program(self, upstream: Upstream, releasing: bool = False) -> Callable[[], None]:
+    def _program(
+        self, upstream: Upstream, state: Mapping[str, Any], releasing: bool = False
+    ) -> Callable[[], None]:
+        cluster = "" if self._target is None else self._target.uid
+        occupied = taken_over(state, self._target)
         for outputs in upstream.values():
             for value in outputs.values():
                 if value.secret:
@@ -290,16 +299,27 @@ class StackEngine:
             self._scrub.listen()
             given = {name: as_outputs(outputs) for name, outputs in upstream.items()}
             with _ONE_AT_A_TIME:
-                self._definition.program(Inputs(self._spec, self._environment, given, releasing))
+                self._definition.program(
+                    Inputs(self._spec, self._environment, given, cluster, occupied, releasing)
+                )
 
         return program
 
     def _learned(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The state, once its secrets are known. Raises `infra.cluster` if it is of a cluster
+        that is not meant."""
+        if self._target is not None:
+            leave = parting(self._backend.state_folder, self._full_name())
+            refuse_another(self._target, self.name, state, self._environment.name, leave)
         secrets: list[Any] = []
         opened_secrets(state, secrets)
         for each in secrets:
             self._scrub.add(each)
         return state
+
+    def _full_name(self) -> str:
+        """As the program `pulumi` takes it."""
+        return f"organization/{self._backend.project(self.name)}/{self._backend.environment}"
 
     def _applied(self, outputs: Outputs) -> Applied:
         changed = self.record.applied()
@@ -307,14 +327,24 @@ class StackEngine:
         return Applied(
             stack=self.name,
             changed=changed,
-            unchanged=len(self.record.finished) - len(changed),
+            unchanged=sum(a is Action.SAME for a, _seconds in self.record.finished.values()),
             outputs=outputs,
             seconds=time.monotonic() - self.record.began,
             durations=took,
         )
 
     def _context(self, doing: str) -> Context:
-        return Context(self.name, doing, self.record, self._scrub, lambda: self._process.stopped)
+        return Context(self.name, doing, self.record, self._scrub, self._stop)
+
+    def _stop(self) -> Stop | None:
+        if not self._process.stopped:
+            return None
+        asked = self._process.stopped if self.record.acts else 1
+        folder = self._backend.state_folder
+        if folder is None:
+            return Stop(asked, None if self._process.killed else False)
+        project = self._backend.project(self.name)
+        return Stop(asked, bool(read_locks(folder, project, self._backend.environment)))
 
 
 def _unknown(changes: tuple[ResourceChange, ...]) -> list[str]:

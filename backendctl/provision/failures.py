@@ -170,7 +170,33 @@ class Context:
     """A participle: previewed, brought up, destroyed."""
     record: Record
     scrub: Callable[[str], str]
-    stopped: Callable[[], bool]
+    stop: Callable[[], "Stop | None"]
+    """How it was stopped; None if nobody asked for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """How an operation ended that was asked to."""
+
+    asked: int
+    """How often; from the second time on what is in flight is given up. Once only, where the
+    operation was only looking: nothing was in flight."""
+    locked: bool | None
+    """Whether the lock is still there; None where that cannot be seen."""
+
+    def in_words(self) -> str:
+        given_up = "what was in flight was given up, and whether it was done is not known"
+        lock = {
+            False: "it is not locked",
+            True: "its LOCK IS STILL THERE",
+            None: "whether its lock was given back is not known",
+        }[self.locked]
+        return f"{given_up}; {lock}" if self.asked > 1 else lock
+
+    @property
+    def next(self) -> tuple[str, ...]:
+        whole = self.locked is False and self.asked == 1
+        return ("backendctl infra preview",) if whole else ("backendctl infra unlock",)
 
 
 @contextmanager
@@ -211,12 +237,15 @@ def _failure(context: Context, text: str) -> BackendctlError:
             for group in groups
         ],
     }
-    if context.stopped():
+    stop = context.stop()
+    if stop is not None and stop.asked > 1 and not applied:
+        state = "nothing that is known was changed"
+    if stop is not None:
         return BackendctlError(
             "interrupted",
             f"stack {context.stack} was stopped before it was {context.doing}",
-            state=f"{state}; its state is written and its lock given back",
-            next=("backendctl infra preview",),
+            state=f"{state}; {stop.in_words()}",
+            next=stop.next,
             data=data,
         )
     deviates = any(group.cause is DEVIATION for group in groups)

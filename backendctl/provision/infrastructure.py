@@ -15,6 +15,7 @@ from backendctl.provision.live import Expected, standing
 from backendctl.provision.locks import StackLock
 from backendctl.provision.order import Outcome, beneath, layers, run
 from backendctl.provision.plan import Plan, base_digest
+from backendctl.provision.target import Target
 from backendctl.provision.tool import Tool
 from backendctl.provision.upstream import Outputs
 from backendctl.provision.workspace import Backend, prepare
@@ -45,6 +46,8 @@ class Infrastructure:
     variables: Mapping[str, str] = field(default_factory=dict)
     """For the engines' environment, such as KUBECONFIG."""
     listener: Listener = field(default_factory=Listener)
+    target: Target | None = None
+    """The cluster that is meant: stacks of another one are refused. None where nobody asked."""
 
     def __post_init__(self) -> None:
         self._engines: dict[str, StackEngine] = {}
@@ -164,6 +167,7 @@ class Infrastructure:
             self.environment,
             self.variables,
             lambda step: self.listener.on_step(name, step),
+            self.target,
         )
         with self._guard:
             self._engines[name] = engine

@@ -28,12 +28,14 @@ class EngineProcess(PulumiCommand):
         self.version = version
         self._running: subprocess.Popen[str] | None = None
         self._stopped = 0
+        self.killed = False
+        """Whether a command was ended by a signal that it could do nothing about."""
         self._lock = threading.Lock()
 
     @property
-    def stopped(self) -> bool:
-        """Whether somebody asked for an end."""
-        return self._stopped > 0
+    def stopped(self) -> int:
+        """How often somebody asked for an end."""
+        return self._stopped
 
     @property
     def pid(self) -> int | None:
@@ -82,6 +84,7 @@ class EngineProcess(PulumiCommand):
             result = _gathered(process, on_output, on_error)
         finally:
             self._running = None
+        self.killed = self.killed or result.code < 0
         if result.code != 0:
             raise create_command_error(result)
         return result

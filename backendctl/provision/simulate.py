@@ -8,6 +8,7 @@ price these records; nothing of it says that AWS would accept them.
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Context
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from backendctl.provision.definition import Inputs, StackDefinition
@@ -140,7 +141,7 @@ def _run(stack: StackDefinition, inputs: Inputs) -> tuple[Sequence[Record], Mapp
             name: {key: pulumi.Output.from_input(value) for key, value in values.items()}
             for name, values in inputs.upstream.items()
         }
-        stack.program(Inputs(inputs.spec, inputs.environment, upstream, inputs.releasing))
+        stack.program(replace(inputs, upstream=upstream))
 
     asyncio.run(run_in_stack(program))
     return records, exported

@@ -46,7 +46,12 @@ def find() -> Tool:
     """
     named = os.environ.get(VARIABLE)
     if named:
-        return _checked(Path(named))
+        try:
+            return _checked(Path(named))
+        except BackendctlError as error:
+            error.message = f"{VARIABLE} is set, and {error.message}"
+            error.next = (f"unset {VARIABLE}  # or set it to a pulumi program that runs",)
+            raise
     ours = installed_at()
     if ours.exists():
         return _checked(ours)

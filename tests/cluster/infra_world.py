@@ -1,6 +1,7 @@
 """A project whose stacks are the test's own, on the real engine."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,15 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from backendctl.provision.definition import StackDefinition
 from backendctl.provision.engine import Applied, Preview
 from backendctl.provision.events import Step
 from backendctl.provision.infrastructure import Infrastructure, Listener
 from backendctl.provision.order import Outcome
+from backendctl.provision.target import Target
 from backendctl.provision.tool import Tool
 from backendctl.provision.workspace import Backend, backend
 from backendctl.spec.model import Environment, Load, PlatformName, Service, Spec
+from backendctl.workflows.infra import meant
 from backendctl.workflows.infra.opened import Opened
+from tests.cluster import pulumi_plugin
 from tests.fakes.echo_provider import plugin
 
 T = TypeVar("T")
@@ -107,7 +113,13 @@ class World:
             self.environment,
             self.variables,
             listener or Listener(self.hear),
+            target=self.target(),
         )
+
+    def target(self) -> Target | None:
+        """The test cluster, for stacks that are made in it."""
+        on_cluster = self.platform is PlatformName.KUBERNETES
+        return meant.look(self.spec, self.environment) if on_cluster else None
 
     def hear(self, stack: str, step: Step) -> None:
         self.heard.append((stack, step))
@@ -116,7 +128,8 @@ class World:
 
     def opened(self) -> Opened:
         """For workflows; they find their engine through the environment variables."""
-        return _Here(self.project, self.spec, self.environment, self.stacks, self)
+        target = self.target()
+        return _Here(self.project, self.spec, self.environment, self.stacks, target, world=self)
 
     # --- operations ---
 
@@ -145,7 +158,7 @@ class World:
 
 @dataclass(frozen=True)
 class _Here(Opened):
-    world: World
+    world: World = field(kw_only=True)
 
     def backend(self) -> Backend:
         return self.world.backend()
@@ -155,6 +168,18 @@ class _Here(Opened):
     ) -> Infrastructure:
         stacks = self.definitions if adopted is None else (*self.definitions, adopted)
         return self.world.infrastructure(stacks)
+
+
+def kubernetes_home(folder: Path) -> Path:
+    """A folder of Pulumi's own with the Kubernetes provider in it; skips where there is none."""
+    found = pulumi_plugin.find()
+    if found is None:
+        pytest.skip("Pulumi's Kubernetes provider is not here")
+    target = folder / "plugins" / f"resource-kubernetes-v{pulumi_plugin.VERSION}"
+    target.mkdir(parents=True)
+    same_disk = found.stat().st_dev == target.stat().st_dev
+    (os.link if same_disk else shutil.copy)(found, target / pulumi_plugin.PROGRAM)
+    return folder
 
 
 def sound(outcome: Outcome[T]) -> T:

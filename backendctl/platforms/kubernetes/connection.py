@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +166,21 @@ def account(context: str = "") -> Any:
     return _connect(context)[0]
 
 
+def context_name(stated: str = "") -> str:
+    """Which context of the kubeconfig is in use; "" for the account of the pod this runs in."""
+    from kubernetes.config import ConfigException, list_kube_config_contexts
+
+    if stated:
+        return stated
+    try:
+        _all, current = list_kube_config_contexts(  # type: ignore[no-untyped-call]
+            os.environ.get("KUBECONFIG") or None
+        )
+    except (ConfigException, OSError):
+        return ""
+    return str(current["name"])
+
+
 class _Stream:
     def __init__(self, response: Any) -> None:
         self._response = response
@@ -244,6 +259,9 @@ def _connect(context: str) -> tuple[Any, Any]:
                 client_configuration=configuration
             )
     except (ConfigException, YAMLError, OSError) as error:
+        wanted, known = _contexts(files, context)
+        if wanted and wanted not in known:
+            raise errors.unknown_context(wanted, known, path) from error
         raise errors.no_credentials(f"{path}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # The package takes for granted that the file holds what a kubeconfig holds.
@@ -255,6 +273,21 @@ def _connect(context: str) -> tuple[Any, Any]:
     configuration.retries = False
     configuration.connection_pool_maxsize = 8
     return configuration, RESTClientObject(configuration)
+
+
+def _contexts(files: Sequence[str], stated: str) -> tuple[str, Sequence[str]]:
+    """The context that is wanted, and those there are; nothing of files that are no kubeconfig."""
+    from yaml import YAMLError, safe_load
+
+    current, known = "", []
+    for each in files:
+        try:
+            found = safe_load(Path(each).read_bytes())
+            current = current or str(found.get("current-context") or "")
+            known += [str(context["name"]) for context in found.get("contexts") or ()]
+        except (AttributeError, KeyError, OSError, TypeError, YAMLError):
+            return "", ()
+    return (stated or current, known) if known else ("", ())
 
 
 class _Said(logging.Handler):

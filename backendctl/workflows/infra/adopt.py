@@ -70,6 +70,7 @@ def adopt(
     if any((e.type, e.id) == (token(live), found) for e in held(ADOPTED, states[ADOPTED])):
         return Adoption(opened.environment.name, kind, found, already=True)
     approve(found)
+    opened.confirm_target()
     backend = infrastructure.backend
     urns = targets(backend.project(ADOPTED), backend.environment, live)
     with progress.step(f"Taking {kind} {found} into the picture"):

@@ -1,17 +1,18 @@
 """`infra destroy`: what would be lost is looked for and named before anything is deleted."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.provision.adopted import ADOPTED, adopted_stack
+from backendctl.provision.changes import NAMESPACE
 from backendctl.provision.engine import Applied
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.protection import last_copy, protected_by_cloud
 from backendctl.provision.upstream import present
 from backendctl.workflows.infra.opened import Opened
-from backendctl.workflows.infra.outcomes import problem, results
+from backendctl.workflows.infra.outcomes import results
 from backendctl.workflows.infra.recovery import refuse_unfinished
 from backendctl.workflows.infra.states import Held, held
 from backendctl.workflows.infra.telling import Waiting, listener
@@ -25,6 +26,10 @@ class Losses:
     resources: Sequence[Held]
     standing: Sequence[str] = ()
     """Stacks that stay whole, because what is kept stands on them."""
+    adopted: Sequence[Held] = ()
+    """What was taken into the picture: it is only forgotten."""
+    keeping: bool = False
+    """Whether what is protected stays."""
 
     @property
     def protected(self) -> Sequence[Held]:
@@ -44,6 +49,14 @@ class Losses:
                 found.append(each)
         return found
 
+    @property
+    def adopted_lost(self) -> Sequence[Held]:
+        """What was adopted in a namespace that the stack made: that takes all in it along."""
+        if self.keeping:
+            return []
+        gone = {each.id for each in self.resources if each.type == NAMESPACE}
+        return [each for each in self.adopted if each.id.partition("/")[0] in gone]
+
     def counts(self) -> Mapping[str, int]:
         return {n: sum(1 for r in self.resources if r.stack == n) for n in self.stacks}
 
@@ -57,16 +70,28 @@ class Losses:
             copy = last_copy(each.type, each.inputs)
             if copy is not None and copy.name:
                 yield f"  {each.title} leaves the final snapshot {copy.name}"
+            if each.taken_over:
+                yield f"  {each.title} stays, with what is not the stack's: it was there before"
             if each.retained:
                 yield f"  {each.title} stays: it is only forgotten"
+        for each in self.without_copy:
+            yield f"  its data is LOST, no final snapshot remains of it: {each.title} ({each.id})"
         for each in self.protected:
             yield f"  protected, because it holds data: {each.title} ({each.id or each.stack})"
+        for each in self.adopted:
+            if each in self.adopted_lost:
+                yield f"adopted: {each.title} GOES with the namespace that it is in"
+            else:
+                yield f"adopted: {each.title} stays as it is, and is only forgotten"
 
     def data(self) -> Mapping[str, Any]:
         return {
             "environment": self.environment,
             "stacks": self.counts(),
             "standing": list(self.standing),
+            "adopted": [{"urn": e.urn, "id": e.id} for e in self.adopted],
+            "adopted_lost": [{"urn": e.urn, "id": e.id} for e in self.adopted_lost],
+            "without_snapshot": [{"urn": e.urn, "id": e.id} for e in self.without_copy],
             "protected": [{"urn": e.urn, "id": e.id, "stack": e.stack} for e in self.protected],
             "snapshots": [
                 copy.name
@@ -115,7 +140,9 @@ def destroy(
     refuse_unfinished(states)
     adopted = states.pop(ADOPTED)
     found = [each for name, state in states.items() for each in held(name, state)]
-    losses = Losses(opened.environment.name, found)
+    losses = Losses(
+        opened.environment.name, found, (), list(held(ADOPTED, adopted)), keeping=keep_data
+    )
     if losses.protected and not (keep_data or delete_data):
         raise _protected(losses)
     if delete_data and losses.without_copy:
@@ -125,8 +152,9 @@ def destroy(
         # What is kept cannot do without what its stack stands on: a database needs its network.
         standing = infrastructure.beneath({each.stack for each in losses.protected})
         found = [each for each in found if each.stack not in standing]
-        losses = Losses(opened.environment.name, found, tuple(sorted(standing)))
+        losses = replace(losses, resources=found, standing=tuple(sorted(standing)))
     approve(losses)
+    opened.confirm_target()
     doomed = [
         each
         for each in found
@@ -135,14 +163,10 @@ def destroy(
     _release(infrastructure, doomed, states, progress)
     names = [n for n, state in states.items() if state.get("resources") and n not in standing]
     with progress.step("Destroying the stacks"):
-        outcomes = infrastructure.destroy(names, losses.counts(), keep_protected=keep_data)
-    trouble = problem(outcomes)
-    if trouble is not None:
-        raise trouble
-    done = results(outcomes)
-    kept = list(losses.protected) if keep_data else []
+        done = results(infrastructure.destroy(names, losses.counts(), keep_protected=keep_data))
+    kept = [each for each in found if each.stays or (keep_data and each.protected)]
     if adopted.get("resources"):
-        kept += held(ADOPTED, adopted)
+        kept += [each for each in losses.adopted if each not in losses.adopted_lost]
         results(infrastructure.on_each("forget", [ADOPTED], lambda engine: engine.forget()))
     return Destroyed(losses, list(done.values()), kept)
 

@@ -1,5 +1,6 @@
 """`infra install`: the pulumi program and the plugins that an environment's stacks need."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,8 +40,8 @@ def install_tools(
     try:
         found, fresh = tool.find(), False
     except BackendctlError as error:
-        if error.code != "missing.tool":
-            raise
+        if error.code != "missing.tool" or os.environ.get(tool.VARIABLE):
+            raise  # another program than the one that is named would change nothing
         with progress.step(f"Installing pulumi {tool.PINNED}"):
             install.install_program(sources=sources)
         found, fresh = tool.find(), True

@@ -1,7 +1,7 @@
 """From a folder and an environment's name to the stacks that are meant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,15 @@ from backendctl.errors import BackendctlError
 from backendctl.provision import tool as tools
 from backendctl.provision.definition import StackDefinition
 from backendctl.provision.registry import definitions
+from backendctl.provision.target import Target
 from backendctl.spec.load import find_project, load_spec
 from backendctl.spec.model import Environment, PlatformName, Spec
 from backendctl.workflows.environment import DEFAULT
+from backendctl.workflows.infra import meant
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from backendctl.provision.infrastructure import Infrastructure, Listener
     from backendctl.provision.workspace import Backend
 
@@ -26,6 +30,34 @@ class Opened:
     spec: Spec
     environment: Environment
     definitions: Sequence[StackDefinition]
+    target: Target | None = None
+    """The cluster that the kubeconfig leads to; None where nobody asked it, or the stacks say
+    which it is."""
+
+    def targeted(self, *, always: bool = False) -> "Self":
+        """With the cluster meant looked at, if a kubeconfig says which it is, or `always`.
+
+        Raises `missing.cluster`, `platform.credentials`, `platform.forbidden`.
+        """
+        if self.environment.platform is PlatformName.AWS and not always:
+            return self
+        return replace(self, target=meant.look(self.spec, self.environment))
+
+    def confirm_target(self) -> None:
+        """After a question that was answered when somebody liked: raises `infra.cluster` when the
+        kubeconfig leads to another cluster than the one that was shown."""
+        if self.target is None:
+            return
+        now = meant.look(self.spec, self.environment)
+        if now.uid != self.target.uid:
+            raise BackendctlError(
+                "infra.cluster",
+                f"the kubeconfig leads to another cluster than the one that was shown: "
+                f"{now.in_words()}",
+                cause=f"shown was {self.target.in_words()}",
+                state="nothing was changed",
+                next=("kubectl config get-contexts",),
+            )
 
     def backend(self) -> "Backend":
         """Where their state is. Raises `missing.extra`, `spec.contradiction`."""
@@ -59,6 +91,7 @@ class Opened:
             self.spec,
             self.environment,
             listener=listener or Listener(),
+            target=self.target,
         )
 
 

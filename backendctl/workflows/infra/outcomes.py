@@ -39,8 +39,8 @@ def problem(outcomes: Mapping[str, Outcome[Any]]) -> BackendctlError | None:
         states.append(f"done: {', '.join(done)}")
     return BackendctlError(
         first.code,
-        "; ".join(error.message for error in failed.values()),
-        cause="\n".join(error.cause for error in failed.values() if error.cause),
+        "; ".join(dict.fromkeys(error.message for error in failed.values())),
+        cause="\n".join(dict.fromkeys(each.cause for each in failed.values() if each.cause)),
         state="\n".join(states),
         next=tuple(dict.fromkeys(line for error in failed.values() for line in error.next)),
         data={"stacks": {name: dict(error.data) for name, error in failed.items()}},

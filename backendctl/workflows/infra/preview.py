@@ -1,5 +1,6 @@
 """`infra preview` and `infra up`: what would be done, the approval, and the doing within it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ from backendctl.provision.changes import MARKS, Action, ResourceChange
 from backendctl.provision.engine import Applied, Preview
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.plan import Plan
+from backendctl.provision.target import Target
 from backendctl.workflows.identity import person
 from backendctl.workflows.infra.cost import Difference, difference
+from backendctl.workflows.infra.meant import require_gateway
 from backendctl.workflows.infra.opened import Opened
-from backendctl.workflows.infra.outcomes import problem, results
-from backendctl.workflows.infra.telling import Waiting, listener
+from backendctl.workflows.infra.outcomes import results
+from backendctl.workflows.infra.telling import PAST, Waiting, listener
 
 QUIET = ("pulumi:pulumi:Stack", "pulumi:providers:", "backendctl:")
 """Types whose coming and going is nobody's business: the engine's own, and those that only group
@@ -32,6 +35,7 @@ class Previewed:
     plan: Plan
     cost: Difference | None = None
     """Of the bill; None where no cloud bills it."""
+    target: Target | None = None
 
     @property
     def changes(self) -> int:
@@ -45,6 +49,7 @@ class Previewed:
         return {
             "environment": self.environment,
             "changes": self.changes,
+            "cluster": target_data(self.target),
             "cost": None if self.cost is None else self.cost.data(),
             "stacks": [
                 {
@@ -60,6 +65,8 @@ class Previewed:
 
     def lines(self) -> Iterator[str]:
         """A tree for a person."""
+        if self.target is not None:
+            yield f"cluster: {self.target.in_words()}"
         for each in self.stacks:
             yield from _stack_lines(each)
         if self.cost is not None:
@@ -69,6 +76,13 @@ class Previewed:
             yield from (f"  {path}" for path in self.plan.unknown[:20])
             if len(self.plan.unknown) > 20:
                 yield f"  and {len(self.plan.unknown) - 20} more (--output json lists all)"
+
+
+def target_data(target: Target | None) -> Mapping[str, str] | None:
+    """The cluster that is meant, for a program."""
+    if target is None:
+        return None
+    return {"uid": target.uid, "server": target.server, "context": target.context}
 
 
 def telling(changes: Sequence[ResourceChange]) -> Sequence[ResourceChange]:
@@ -132,6 +146,7 @@ def preview(opened: Opened, progress: Waiting) -> Previewed:
     """Look at what `up` would do; nothing is changed. Raises what the stacks' failures say."""
     infrastructure = opened.infrastructure(listener(progress, acts=False))
     with progress.step("Looking at what would change"):
+        require_gateway(opened.spec, opened.environment)
         return _previewed(opened, infrastructure)
 
 
@@ -139,7 +154,8 @@ def _previewed(opened: Opened, infrastructure: Infrastructure) -> Previewed:
     found = results(infrastructure.preview())
     stacks = [found[each.name] for each in opened.definitions]
     plan = infrastructure.plan(stacks, person())
-    return Previewed(opened.environment.name, stacks, plan, difference(opened, stacks))
+    cost = difference(opened, stacks)
+    return Previewed(opened.environment.name, stacks, plan, cost, opened.target)
 
 
 def save_plan(previewed: Previewed, path: Path) -> None:
@@ -186,7 +202,9 @@ class BroughtUp:
 
     def lines(self) -> Iterator[str]:
         for each in self.stacks:
-            yield f"{each.stack}: {len(each.changed)} changed, {each.unchanged} as before"
+            counts = Counter(action for _urn, action in each.changed)
+            said = [f"{count} {PAST[action]}" for action, count in counts.items()]
+            yield f"{each.stack}: {', '.join([*said, f'{each.unchanged} as before'])}"
 
 
 def up(
@@ -201,20 +219,15 @@ def up(
     """
     infrastructure = opened.infrastructure(listener(progress, acts=True))
     if plan_file is None:
-        with progress.step("Looking at what would change"):
-            infrastructure.listener = listener(progress, acts=False)
-            found = _previewed(opened, infrastructure)
+        found = preview(opened, progress)
         approve(found)
+        opened.confirm_target()
         if found.changes == 0:
             return BroughtUp(opened.environment.name, ())
         plan, counts = found.plan, found.counts()
-        infrastructure.listener = listener(progress, acts=True)
     else:
+        require_gateway(opened.spec, opened.environment)
         plan, counts = load_plan(opened, infrastructure, plan_file), {}
     with progress.step("Bringing the stacks up"):
-        outcomes = infrastructure.up(plan, counts)
-    trouble = problem(outcomes)
-    if trouble is not None:
-        raise trouble
-    done = results(outcomes)
+        done = results(infrastructure.up(plan, counts))
     return BroughtUp(opened.environment.name, [done[each.name] for each in opened.definitions])

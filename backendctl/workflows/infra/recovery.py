@@ -125,6 +125,8 @@ def unlock(
     if not damage.stacks:
         return Repaired(damage)
     approve(damage)
+    if damage.pending:  # settled by looking at the cluster: it has to be the right one
+        infrastructure.target = opened.targeted().target
     with progress.step("Backing up the states"):
         backups = _back_up(infrastructure, damage.stacks)
     with progress.step("Taking the locks away"):

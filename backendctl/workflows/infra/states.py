@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backendctl.provision.changes import short_type
+from backendctl.provision.changes import NAMESPACE_TAKEN_OVER, short_type
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.locks import Pending, pending
 from backendctl.provision.upstream import present
@@ -28,7 +28,19 @@ class Held:
     inputs: Mapping[str, Any]
 
     @property
+    def taken_over(self) -> bool:
+        """Whether it only stands for fields of ours on somebody else's namespace."""
+        return self.type == NAMESPACE_TAKEN_OVER
+
+    @property
+    def stays(self) -> bool:
+        """Whether the thing itself outlives a destruction."""
+        return self.retained or self.taken_over
+
+    @property
     def title(self) -> str:
+        if self.taken_over:
+            return f"Namespace {self.id}"
         return f"{short_type(self.type)} {self.urn.split('::', 3)[3]}"
 
 

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from backendctl.provision.changes import Action
-from backendctl.provision.events import Step
+from backendctl.provision.changes import Action, type_of
+from backendctl.provision.events import PROVIDER_TYPE, Step
 from backendctl.provision.failures import title
 from backendctl.provision.infrastructure import Listener
 from backendctl.provision.live import duration
@@ -50,6 +50,8 @@ def listener(progress: Waiting, *, acts: bool) -> Listener:
             },
         )
         if not acts or step.state == "begun" or step.operation == "replace":
+            return
+        if type_of(step.urn).startswith(PROVIDER_TYPE) and step.state == "done":
             return
         past = OF_REPLACEMENTS.get(step.operation) or PAST[step.action]
         done = past if step.state == "done" else f"FAILED ({step.operation})"

@@ -1,9 +1,12 @@
 """Failures are grouped by cause, say what to type, and quote no secret."""
 
 import pytest
+from pulumi.automation import CommandError, CommandResult
 
-from backendctl.provision.events import Problem
-from backendctl.provision.failures import first_lines, grouped
+from backendctl.errors import BackendctlError, Exit
+from backendctl.provision.changes import Action
+from backendctl.provision.events import Problem, Record
+from backendctl.provision.failures import Context, Stop, failed, first_lines, grouped
 from backendctl.provision.scrub import Scrubber
 
 DB = "urn:pulumi:prod::shop-data::aws:rds/instance:Instance::db"
@@ -62,3 +65,34 @@ def test_short_values_do_not_blot_out_ordinary_words() -> None:
     scrub = Scrubber()
     scrub.add("is")
     assert scrub("this is it") == "this is it"
+
+
+def stopped(stop: Stop, *done: str) -> BackendctlError:
+    """The error of an operation that was asked to end while it acted."""
+    record = Record(lambda: 0.0, acts=True)
+    record.finished |= dict.fromkeys(done, (Action.CREATE, 1.0))
+    context = Context("data", "brought up", record, Scrubber(), lambda: stop)
+    with pytest.raises(BackendctlError) as raised, failed(context):
+        raise CommandError(CommandResult("", "error: cancelled", -9))
+    assert raised.value.exit == Exit.INTERRUPTED
+    return raised.value
+
+
+def test_one_that_was_stopped_says_what_was_done_and_that_it_is_not_locked() -> None:
+    error = stopped(Stop(1, locked=False), DB)
+    assert error.state == "already applied: rds Instance db (create); it is not locked"
+    assert error.next == ("backendctl infra preview",)
+
+
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [
+        (Stop(3, locked=True), "its LOCK IS STILL THERE"),
+        (Stop(1, locked=None), "whether its lock was given back is not known"),
+        (Stop(2, locked=False), "whether it was done is not known; it is not locked"),
+    ],
+)
+def test_a_lock_is_not_said_to_be_given_back_when_it_was_not(stop: Stop, said: str) -> None:
+    error = stopped(stop)
+    assert said in error.state
+    assert error.next == ("backendctl infra unlock",)
