@@ -17,6 +17,7 @@ from tests.cluster.commands import ClusterError, run
 from tests.cluster.layout import Layout
 from tests.cluster.preconditions import lacking
 from tests.cluster.session import CHECKOUT
+from tests.commands import Project
 from tests.waiting import eventually
 
 pytestmark = [
@@ -35,6 +36,21 @@ from tests.cluster import lifecycle
 lifecycle.up(pathlib.Path(sys.argv[1]), gateway=False)
 """
 
+_PROMISES = """\
+[service]
+name = "shop"
+start = "serve"
+
+[load]
+peak_rps = 1
+peak_users = 10
+
+[environments.trial]
+platform = "kubernetes"
+gateway_class = "any"
+registry = "registry.invalid"
+"""
+
 
 @pytest.fixture
 def layout() -> Iterator[Layout]:
@@ -51,10 +67,13 @@ def _routes() -> list[str]:
     return sorted(str(network) for network in node.taken_networks())
 
 
-def test_a_second_cluster_runs_mends_itself_and_leaves_nothing(layout: Layout) -> None:
+def test_a_second_cluster_runs_mends_itself_and_leaves_nothing(
+    layout: Layout, tmp_path: Path
+) -> None:
     routes = _routes()
     cluster = lifecycle.up(layout.state, gateway=False)
     assert json.loads(cluster.kubectl("get", "nodes", "--output=json"))["items"]
+    _assert_lacks_gateway_api(cluster, tmp_path)
     assert str(cluster.addresses.block) not in routes  # nobody else's
     left = "\n".join(node.leftovers(layout))
     for part in ("kubelet", f" {layout.name}@", "control group"):
@@ -96,6 +115,16 @@ def test_what_a_killed_start_left_is_taken_down(
     lifecycle.down(layout.state)
     assert node.leftovers(layout) == []
     assert not layout.state.exists()
+
+
+def _assert_lacks_gateway_api(cluster: lifecycle.Cluster, folder: Path) -> None:
+    """It is the one cluster here without: a user of it is told what is missing."""
+    (folder / "backend.toml").write_text(_PROMISES)
+    cluster.kubectl("create", "namespace", "shop-trial")
+    said = Project(folder).run(
+        "status", "--env", "trial", KUBECONFIG=str(cluster.layout.kubeconfig)
+    )
+    assert (said.exit, said.code) == (5, "missing.gateway-api"), said.text
 
 
 def _kill_api_server(cluster: lifecycle.Cluster) -> None:
