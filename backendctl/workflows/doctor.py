@@ -13,6 +13,7 @@ from pathlib import Path
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Holder, Platform, ServiceStatus, Store
+from backendctl.spec.model import PlatformName
 from backendctl.workflows import rollouts
 
 DISK_WANTED = 2 << 30
@@ -21,6 +22,10 @@ DISK_WANTED = 2 << 30
 
 DISK_NEEDED = 64 << 20
 """Bytes: with less, journals and databases cannot be written, and nothing can be changed."""
+
+
+FIRST = ("cluster", "credentials", "gateway api", "namespace")
+"""Without one of these nothing in a cluster can be asked for."""
 
 
 class Level(StrEnum):
@@ -49,7 +54,6 @@ def examine(directory: Path, environment: str | None) -> Sequence[Check]:
     checks += _python()
     checks += _disk(directory)
     checks += _tools(directory)
-    checks += _servers()
     checks += _project(directory, environment)
     return [replace(each, next="") if each.level is Level.OK else each for each in checks]
 
@@ -112,31 +116,50 @@ def _servers() -> Iterator[Check]:
 
 
 def _project(directory: Path, environment: str | None) -> Iterator[Check]:
-    from backendctl.workflows.environment import open_environment
+    from backendctl.workflows.environment import DEFAULT, open_environment
 
     try:
         opened = open_environment(directory, environment, changes=False)
     except BackendctlError as error:
+        if environment in (None, DEFAULT):
+            yield from _servers()
         level = Level.WARNING if error.code == "spec.missing" else Level.FAILED
-        yield Check("project", level, error.message, next(iter(error.next), ""))
+        said = f"{error.message}: {error.cause}" if error.cause else error.message
+        yield Check("project", level, said, next(iter(error.next), ""))
         return
+    local = opened.environment.platform is PlatformName.LOCAL
+    if local:
+        yield from _servers()
     where = f"{opened.spec.service.name} at {opened.project}, environment {opened.environment.name}"
     yield Check("project", Level.OK, where)
     platform = opened.platform
+    if local:
+        yield guarded("servers", lambda: _running(platform.foundation.status()))
+    else:
+        from backendctl.workflows.doctor_cluster import look_at_cluster, look_at_tools
+
+        reached = True
+        for each in look_at_cluster(opened):
+            reached = reached and not (each.name in FIRST and each.level is Level.FAILED)
+            yield each
+        yield from look_at_tools(opened.spec, opened.environment)
+        if not reached:
+            return
     for name, look in {
-        "servers": lambda: _running(platform.foundation.status()),
         "lock": lambda: _lock(platform.store.holder()),
         "rollouts": lambda: _journals(platform.store),
         "in flight": lambda: _driven(platform),
     }.items():
-        yield _guarded(name, look)
+        yield guarded(name, look)
 
 
-def _guarded(name: str, look: Callable[[], Check]) -> Check:
+def guarded(name: str, look: Callable[[], Check], level: Level = Level.FAILED) -> Check:
+    """What was found; an error of looking is a finding of that level."""
     try:
         return look()
     except BackendctlError as error:
-        return Check(name, Level.FAILED, error.message, next(iter(error.next), ""))
+        said = f"{error.message}: {error.cause}" if error.cause else error.message
+        return Check(name, level, said, next(iter(error.next), ""))
 
 
 def _running(statuses: Sequence[ServiceStatus]) -> Check:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
@@ -51,11 +52,14 @@ def choose(directory: Path, name: str | None, *, changes: bool) -> Chosen:
         )
     chosen = name or DEFAULT
     if chosen not in spec.environments:
+        near = get_close_matches(chosen, names, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
         raise BackendctlError(
             "spec.environment",
             f"backend.toml has no environment {chosen!r}",
-            cause=f"accepted: {', '.join(names)}",
+            cause=f"accepted: {', '.join(names)}{meant}",
             state="nothing was changed",
+            next=tuple(f"--env {each}" for each in near),
         )
     return Chosen(project, spec, spec.environments[chosen])
 

@@ -34,6 +34,10 @@ class FakeApi:
         """Method and path of all that were carried out."""
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         """Called before each request; may make others, or raise NoAnswerError."""
+        self.groups = {"gateway.networking.k8s.io": ["v1", "v1beta1"]}
+        """API groups that are asked for by name, with their versions."""
+        self.forbidden: set[tuple[str, str]] = set()
+        """Verb and resource (with its subresource) of what the account may not do, it is told."""
         self.lost_answers = 0
         """So many of the next changes are carried out, and the answer does not arrive."""
         self._versions = count(1)
@@ -51,6 +55,8 @@ class FakeApi:
         sent = json.loads(json.dumps(body))
         self.before(method, path)
         self.requests.append((method, path))
+        if path.startswith("/apis/") and path.count("/") == 2:
+            return self._group(path.rpartition("/")[2])
         kind, namespace, name, subresource = _parse(path)
         status, answer = self._do(method, kind, namespace, name or "", query, sent, subresource)
         if method != "GET" and self.lost_answers:
@@ -77,6 +83,8 @@ class FakeApi:
             return 200, self._list(kind, namespace, query)
         key = (kind, namespace, name or self._name(body))
         there = self.objects.get(key)
+        if kind.startswith("SelfSubject"):
+            return 201, {**body, "status": self._review(body)}
         if method == "POST":
             return self._create(key, body) if there is None else _status(409, "AlreadyExists", key)
         if there is None and not (method == "PATCH" and query.get("force")):
@@ -91,6 +99,19 @@ class FakeApi:
             return self._create(key, body)
         change = {"status": body["status"]} if subresource == "status" else body
         return self._replace(key, _merged(there, change))
+
+    def _group(self, name: str) -> Answer:
+        if name not in self.groups:
+            return Answer(404, b"404 page not found")
+        versions = [{"version": each} for each in self.groups[name]]
+        return Answer(200, json.dumps({"versions": versions}).encode())
+
+    def _review(self, body: Object) -> Object:
+        if body["kind"] == "SelfSubjectReview":
+            return {"userInfo": {"username": "ana"}}
+        asked = body["spec"]["resourceAttributes"]
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource", ""))))
+        return {"allowed": (asked["verb"], resource) not in self.forbidden}
 
     def _list(self, kind: str, namespace: str, query: Mapping[str, str]) -> Object:
         wanted = dict(

@@ -11,6 +11,7 @@ None can change accounts, roles, quotas or network policies: those are the stack
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from backendctl.platforms.kubernetes.kinds import GATEWAY_API
@@ -84,6 +85,42 @@ _RULES: Mapping[str, Sequence[Rule]] = {
     WATCHDOG: _DRIVING,
     VIEWER: _LOOKING,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One thing that an account may do."""
+
+    verb: str
+    group: str
+    resource: str
+    """With its subresource: `pods/log`."""
+    namespace: str
+    """"" for what is in none."""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}" + (f" in {self.namespace}" if self.namespace else "")
+
+
+def needed(
+    role: str, naming: Naming, gateway: Reference, gateway_class: str
+) -> Sequence[Permission]:
+    """All that a role is given."""
+    here, there = naming.namespace, gateway.namespace
+    granted = [(here, rule) for rule in _RULES[role]]
+    granted += [(there, rule) for rule in _PROXIES]
+    granted.append(("", _rule("", "namespaces", ("get",), [here])))
+    classes = [gateway_class] if gateway_class else ()
+    granted.append(("", _rule(GATEWAY_API, "gatewayclasses", ("get",), classes)))
+    found = [
+        Permission(verb, group, resource, namespace, next(iter(rule.get("resourceNames", ())), ""))
+        for namespace, rule in granted
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+    return list(dict.fromkeys(found))
 
 
 def manifests(naming: Naming, gateway: Reference, gateway_class: str) -> Iterator[Manifest]:

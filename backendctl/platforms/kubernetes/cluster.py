@@ -236,6 +236,14 @@ class Cluster:
         )
         return bool(review["status"]["allowed"])
 
+    def versions(self, group: str) -> Sequence[str]:
+        """In which versions the server knows an API group; none if it does not know it."""
+        asked = Asked("get", "APIGroup", group, "", self._connection.server)
+        answer = self._ask(asked, "GET", f"/apis/{group}")
+        if answer.status == 404:
+            return ()
+        return [str(each["version"]) for each in self._object(asked, answer)["versions"]]
+
     @property
     def server(self) -> str:
         """The API server's address; "" before the first request."""

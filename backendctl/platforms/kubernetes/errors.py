@@ -5,8 +5,9 @@ No error carries a request's body: it may hold a secret.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from backendctl.errors import BackendctlError
@@ -60,6 +61,22 @@ def no_credentials(cause: str, server: str = "") -> BackendctlError:
         cause=cause,
         state=NOTHING,
         next=("kubectl auth whoami", "kubectl config view --minify"),
+    )
+
+
+def unknown_context(context: str, known: Sequence[str], path: str) -> BackendctlError:
+    """The kubeconfig is one, and has no context of that name."""
+    near = get_close_matches(context, known, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return BackendctlError(
+        "missing.cluster",
+        f"the kubeconfig has no context {context!r}",
+        cause=f"{path} has: {', '.join(known) or 'none'}{meant}",
+        state=NOTHING,
+        next=(
+            "kubectl config get-contexts",
+            "write the one that is meant under the environment in backend.toml: context",
+        ),
     )
 
 

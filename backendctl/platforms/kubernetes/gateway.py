@@ -6,6 +6,7 @@ from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster
+from backendctl.platforms.kubernetes.errors import no_namespace
 from backendctl.platforms.kubernetes.gateway_stats import (
     CONTROLLERS,
     STANDARD_OWNER,
@@ -85,6 +86,7 @@ class Gateway:
         at = self.reference
         gateway = self._cluster.get("Gateway", at.name, at.namespace)
         if gateway is None:
+            self._refuse_without_namespace()
             raise self._trouble(
                 f"there is no Gateway {self}",
                 "`backendctl infra up` makes it, or `gateway` in backend.toml names another",
@@ -118,6 +120,25 @@ class Gateway:
 
     def __str__(self) -> str:
         return f"{self.reference.namespace}/{self.reference.name}"
+
+    def _refuse_without_namespace(self) -> None:
+        """Then the namespace is what is wrong, and not the Gateway."""
+        namespace = self.reference.namespace
+        try:
+            found = self._cluster.get("Namespace", namespace)
+        except BackendctlError as error:
+            if error.code != _FORBIDDEN:
+                raise
+            return
+        if found is not None:
+            return
+        if namespace == self._cluster.namespace:
+            raise no_namespace(namespace)
+        raise self._trouble(
+            f"there is no namespace {namespace}, in which the gateway {self} should be",
+            "`gateway` in backend.toml names it as namespace/name",
+            ("kubectl get gateways -A",),
+        )
 
     def _controller_name(self, class_name: str) -> str:
         try:
