@@ -14,7 +14,7 @@ import pulumi_aws as aws
 
 from backendctl.shipped.stacks.balancer import Balancer
 from backendctl.shipped.stacks.data import DataOutputs
-from backendctl.shipped.stacks.inputs import AddonsInputs
+from backendctl.shipped.stacks.inputs import CONNECTIONS_SHARE, AddonsInputs
 from backendctl.shipped.stacks.scope import Scope
 
 MINUTE = 60
@@ -26,8 +26,6 @@ BURN_RATES: tuple[tuple[str, float, int, int], ...] = (
     ("creeping", 1.0, 3 * DAY, 6 * HOUR),
 )
 """Name, times the error budget, long and short window in seconds."""
-CONNECTIONS_SHARE = 0.85
-"""Of what the database accepts; at 100 % new processes cannot start."""
 CPU_PERCENT = 90.0
 MEMORY_PERCENT = 80.0
 

@@ -66,6 +66,10 @@ all rights. It makes the service's role; nothing else logs in as it."""
 ROLE = "service"
 """The role that the service logs in as, made by a Job of the `app` stack."""
 
+CONNECTIONS_SHARE = 0.85
+"""Of what the database accepts, from which on an alarm rings; at 100 % new processes cannot
+start."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseInputs:

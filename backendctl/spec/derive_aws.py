@@ -92,6 +92,12 @@ DIFFERENCES: Mapping[str, Difference] = {
     "monitoring_seconds": Difference(
         0, 60, 15, "seconds matter while an outage of prod is looked into"
     ),
+    "insights_days": Difference(
+        7, 7, 465, "an outage of prod is compared with last year's; seven days are free"
+    ),
+    "snapshot_days": Difference(
+        0, 1, 1, "a warm cache after a restore spares the database; dev's may be cold"
+    ),
 }
 """All that dev, staging and prod differ by. Yes and no are 1 and 0."""
 
@@ -113,6 +119,7 @@ GIVEN_UP: Mapping[str, Sacrifice] = {
         0, "no interface endpoints: calls to AWS leave the network through NAT (encrypted)"
     ),
     "burstable": Sacrifice(1, "burstable machines: they slow down when high load lasts for hours"),
+    "insights_days": Sacrifice(7, "seven days of the database's history instead of 15 months"),
     "gateway_replicas": Sacrifice(2, "two gateway pods instead of one in each zone"),
 }
 """All that `size = "small"` differs by from `standard`."""
@@ -136,6 +143,15 @@ def value(name: str, environment: Environment) -> int:
     if name in DIFFERENCES:
         return DIFFERENCES[name].at(tier_of(environment))
     return EVERYWHERE[name]
+
+
+def why(name: str, environment: Environment) -> str:
+    """Why such a value is what it is there."""
+    if environment.size == "small" and name in GIVEN_UP:
+        return f'size = "small": {GIVEN_UP[name].meaning}'
+    if name in DIFFERENCES:
+        return DIFFERENCES[name].reason
+    return "one in each of three zones, so that two thirds are left when one is lost"
 
 
 def given_up(environment: Environment) -> tuple[str, ...]:
@@ -308,6 +324,8 @@ HOT_LIMIT = 48.0
 CONNECTION_MEMORY = 10 / 1024
 """GiB that one connection takes (RDS User Guide, "Managing connections": about 10 MB)."""
 STORAGE_HEADROOM = 1.5
+FREE_INSIGHTS_DAYS = 7
+"""Of Database Insights; what is kept longer needs its advanced mode."""
 LEAST_STORAGE = 20
 """GiB, the least RDS makes with gp3."""
 STORAGE_GROWTH = 4
@@ -348,8 +366,8 @@ class DatabaseNeeds:
 def database_needs(spec: Spec, environment: Environment) -> DatabaseNeeds:
     """Room for the queries at twice the peak; for the hot data and all connections in memory.
 
-        cpus   = 2X (writes + reads that no cache takes) x queries a request / queries a vCPU
-        memory = min(hot share of the data, limit) + connections x 10 MB + 1 GiB
+    cpus   = 2X (writes + reads that no cache takes) x queries a request / queries a vCPU
+    memory = min(hot share of the data, limit) + connections x 10 MB + 1 GiB
     """
     rate = derive.demand(spec).rps
     reads = spec.load.reads * (1 - CACHE_HITS if spec.cache.engine != "none" else 1.0)
@@ -391,7 +409,7 @@ def database_inputs(spec: Spec, environment: Environment) -> DatabaseInputs | No
     """None without a database."""
     if spec.data.engine == "none":
         return None
-    prod = tier_of(environment) is Tier.PROD and environment.size == "standard"
+    insights_days = value("insights_days", environment)
     storage = storage_gib(spec)
     return DatabaseInputs(
         major=versions.POSTGRES,
@@ -402,8 +420,8 @@ def database_inputs(spec: Spec, environment: Environment) -> DatabaseInputs | No
         replicas=spec.data.replicas,
         backup_days=backup_days(spec, environment),
         max_connections=spec.data.max_connections,
-        insights="advanced" if prod else "standard",
-        insights_days=465 if prod else 7,
+        insights="advanced" if insights_days > FREE_INSIGHTS_DAYS else "standard",
+        insights_days=insights_days,
         monitoring_seconds=value("monitoring_seconds", environment),
         adopted=environment.database,
     )
@@ -419,7 +437,7 @@ def cache_inputs(spec: Spec, environment: Environment) -> CacheInputs | None:
         version=versions.VALKEY,
         node_type=machines[min(len(machines) - 1, int(strain))].name,
         replicas=value("cache_replicas", environment),
-        snapshot_days=0 if tier_of(environment) is Tier.DEV else 1,
+        snapshot_days=value("snapshot_days", environment),
     )
 
 
