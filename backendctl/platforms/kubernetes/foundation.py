@@ -97,11 +97,29 @@ class KubernetesFoundation:
         return self._look(("cluster", "accounts", "gateway", *self._bound, WATCHDOG))
 
     def logs(self, server: str, lines: int) -> Sequence[str]:
-        """Only the watchdog's are ours to read."""
+        """Only the watchdog's are ours to read. Raises `missing.data` for those of others, and
+        where its pod is gone: its logs went with it."""
+        namespace = self._naming.namespace
         if server != WATCHDOG:
-            return []
+            raise BackendctlError(
+                "missing.data",
+                f"the logs of the {server} are not read from here",
+                cause="somebody else runs it: the stacks, or whoever gave it to this environment",
+                state="nothing was changed",
+                next=(f"kubectl -n {self._gateway.reference.namespace} get pods",)
+                if server == "gateway"
+                else ("backendctl status",),
+            )
         labels = {**self._naming.selector, COMPONENT_LABEL: WATCHDOG}
         pods = self._cluster.list("Pod", labels)
+        if not pods:
+            raise BackendctlError(
+                "missing.data",
+                "the watchdog has no pod, and its logs went with the last one",
+                cause="it was never started, or the cluster makes it no pod",
+                state="nothing was changed",
+                next=(f"kubectl -n {namespace} describe deployment {self._naming.watchdog}",),
+            )
         found: list[str] = []
         for pod in pods[-1:]:
             found += self._cluster.pod_logs(pod["metadata"]["name"], lines=lines)

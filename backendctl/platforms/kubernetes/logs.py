@@ -57,15 +57,19 @@ class PodLogs:
         come until it is stopped. With several pods, each line begins with the end of its pod's
         name.
 
-        Raises BackendctlError `missing.data` when there are none.
+        Raises BackendctlError `missing.data` when there are none, or they went while they were
+        asked for.
         """
         pods = self._pods(number)
         if not pods:
-            raise _no_logs(number)
+            raise self._no_pods(number)
         several = len(pods) > 1
         last: dict[str, str] = {pod["metadata"]["name"]: "" for pod in pods}
         earlier = heapq.merge(*(self._earlier(pod, count) for pod in pods))
-        for line in list(earlier)[-count:] if count > 0 else []:
+        told = list(earlier)[-count:] if count > 0 else []
+        if not told and not self._pods(number):
+            raise self._no_pods(number)
+        for line in told:
             yield _told(line, several)
             last[line.pod] = line.at
         if follow:
@@ -134,6 +138,25 @@ class PodLogs:
     def _there(self, number: int) -> bool:
         return self._cluster.get("Deployment", self._naming.release(number)) is not None
 
+    def _no_pods(self, number: int) -> BackendctlError:
+        events = f"kubectl -n {self._naming.namespace} get events --sort-by=.lastTimestamp"
+        if self._there(number):
+            return BackendctlError(
+                "missing.data",
+                f"release {number} has no pods, and so no logs",
+                cause="the cluster makes none, or they were just deleted",
+                state="nothing was changed",
+                next=("backendctl status", events),
+            )
+        return BackendctlError(
+            "missing.data",
+            f"the pods of release {number} are gone, and their logs went with them",
+            cause="the release was stopped; a cluster keeps logs only as long as the pods that "
+            "wrote them. Its log store, if it has one, keeps them longer",
+            state="the last lines of a release that was undone are in its rollout's history",
+            next=("backendctl rollout history", "backendctl rollout explain", events),
+        )
+
 
 def _began(pod: Object) -> bool:
     """Whether its container has ever run: before, there is no log to follow."""
@@ -145,13 +168,3 @@ def _began(pod: Object) -> bool:
 
 def _told(line: Line, several: bool) -> str:
     return f"[{line.pod[-_TAG:]}] {line.text}" if several else line.text
-
-
-def _no_logs(number: int) -> BackendctlError:
-    return BackendctlError(
-        "missing.data",
-        f"there are no logs of release {number}",
-        cause="it has no pods, and their logs go with them; the log store of the cluster, if there "
-        "is one, keeps them longer",
-        next=("backendctl status", "backendctl rollout history"),
-    )
