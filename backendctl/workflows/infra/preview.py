@@ -14,6 +14,9 @@ from backendctl.provision.engine import Applied, Preview
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.plan import Plan
 from backendctl.provision.target import Target
+from backendctl.spec.derive_aws import given_up
+from backendctl.spec.model import PlatformName
+from backendctl.spec.reasons_aws import Reason, reasons
 from backendctl.workflows.identity import person
 from backendctl.workflows.infra.cost import Difference, difference
 from backendctl.workflows.infra.meant import require_gateway
@@ -35,6 +38,10 @@ class Previewed:
     plan: Plan
     cost: Difference | None = None
     """Of the bill; None where no cloud bills it."""
+    reasons: Sequence[Reason] = ()
+    """Why what is derived from backend.toml is as it is."""
+    given_up: Sequence[str] = ()
+    """What the environment does without because it is small."""
     target: Target | None = None
 
     @property
@@ -51,11 +58,14 @@ class Previewed:
             "changes": self.changes,
             "cluster": target_data(self.target),
             "cost": None if self.cost is None else self.cost.data(),
+            "given_up": list(self.given_up),
             "stacks": [
                 {
                     "name": each.stack,
                     "unchanged": len(each.changes) - len(each.changed),
-                    "changes": [change_data(change) for change in telling(each.changes)],
+                    "changes": [
+                        change_data(change, self.reasons) for change in telling(each.changes)
+                    ],
                     "unknown": list(each.unknown),
                     "warnings": list(each.warnings),
                 }
@@ -68,7 +78,8 @@ class Previewed:
         if self.target is not None:
             yield f"cluster: {self.target.in_words()}"
         for each in self.stacks:
-            yield from _stack_lines(each)
+            yield from _stack_lines(each, self.reasons)
+        yield from (f'size = "small": {each}' for each in self.given_up)
         if self.cost is not None:
             yield self.cost.line()
         if self.plan.unknown:
@@ -94,13 +105,15 @@ def telling(changes: Sequence[ResourceChange]) -> Sequence[ResourceChange]:
     ]
 
 
-def change_data(change: ResourceChange) -> Mapping[str, Any]:
+def change_data(change: ResourceChange, reasons: Sequence[Reason] = ()) -> Mapping[str, Any]:
+    about = [each for each in reasons if each.about(change.type, change.name)]
     return {
         "urn": change.urn,
         "type": change.type,
         "name": change.name,
         "action": change.action.value,
         "reason": change.reason(),
+        "because": [{"path": each.property, "words": each.words} for each in about],
         "protected": change.protected,
         "properties": [
             {
@@ -115,7 +128,7 @@ def change_data(change: ResourceChange) -> Mapping[str, Any]:
     }
 
 
-def _stack_lines(preview: Preview) -> Iterator[str]:
+def _stack_lines(preview: Preview, reasons: Sequence[Reason]) -> Iterator[str]:
     told = telling(preview.changes)
     same = len(preview.changes) - len(preview.changed)
     if not told:
@@ -127,19 +140,24 @@ def _stack_lines(preview: Preview) -> Iterator[str]:
     said = ", ".join(f"{count} to {action}" for action, count in counts.items())
     yield f"{preview.stack}: {said}, {same} stay as they are"
     for change in told:
-        yield from change_lines(change)
+        yield from change_lines(change, reasons)
     yield from (f"  warning: {text}" for text in preview.warnings)
 
 
-def change_lines(change: ResourceChange) -> Iterator[str]:
+def change_lines(change: ResourceChange, reasons: Sequence[Reason] = ()) -> Iterator[str]:
     """One resource: what is done to it, and each reason on a line of its own."""
+    about = [each for each in reasons if each.about(change.type, change.name)]
     shield = "  [protected]" if change.protected else ""
     head = f"  {MARKS[change.action]} {change.title} ({change.action.value}){shield}"
     if not change.properties:
         yield f"{head}: {change.reason()}"
+        if change.action is Action.CREATE:
+            yield from (f"      {each.line()}" for each in about)
         return
     yield head
-    yield from (f"      {each.in_words()}" for each in change.properties)
+    for each in change.properties:
+        yield f"      {each.in_words()}"
+        yield from (f"        {why.line()}" for why in about if each.path == why.property)
 
 
 def preview(opened: Opened, progress: Waiting) -> Previewed:
@@ -155,7 +173,18 @@ def _previewed(opened: Opened, infrastructure: Infrastructure) -> Previewed:
     stacks = [found[each.name] for each in opened.definitions]
     plan = infrastructure.plan(stacks, person())
     cost = difference(opened, stacks)
-    return Previewed(opened.environment.name, stacks, plan, cost, opened.target)
+    spec, environment = opened.spec, opened.environment
+    if environment.platform is not PlatformName.AWS:
+        return Previewed(environment.name, stacks, plan, cost, target=opened.target)
+    return Previewed(
+        environment.name,
+        stacks,
+        plan,
+        cost,
+        reasons(spec, environment),
+        given_up(environment),
+        opened.target,
+    )
 
 
 def save_plan(previewed: Previewed, path: Path) -> None:
