@@ -32,6 +32,8 @@ class Listener:
     """Called from the stacks' threads: the stack, and what begins, is done or failed in it."""
     on_standing: Callable[[str], None] = lambda _line: None
     """Called a few times a second: one line on what is under way."""
+    on_stop: Callable[[int], None] = lambda _asked: None
+    """Called when the engines were asked to end, for the first, second or third time."""
 
 
 @dataclass
@@ -200,7 +202,7 @@ class Infrastructure:
             if line:
                 self.listener.on_standing(line)
 
-        return run(needs, work, self._running, tick)
+        return run(needs, work, self._running, tick, self.listener.on_stop)
 
     def _running(self) -> Sequence[StackEngine]:
         with self._guard:

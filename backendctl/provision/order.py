@@ -81,26 +81,31 @@ def run(
     work: Callable[[str], T],
     running: Callable[[], Sequence[Stoppable]],
     on_tick: Callable[[], None] = lambda: None,
+    on_stop: Callable[[int], None] = lambda _asked: None,
 ) -> Mapping[str, Outcome[T]]:
     """Call `work` for each stack once those it needs have succeeded.
 
     A stack whose need failed is skipped; the others go on. At a signal everything in `running` is
-    asked to stop, again at each further signal, and nothing new begins; the outcomes say how each
-    one ended. BackendctlErrors become outcomes, anything else is raised when all have ended.
+    asked to stop, again at each further signal, and nothing new begins; `on_stop` is told how often
+    that was, if anything still runs. The outcomes say how each one ended. BackendctlErrors become
+    outcomes, anything else is raised when all have ended.
     """
     outcomes: dict[str, Outcome[T]] = {}
     futures: dict[Future[T], str] = {}
     surprise: BaseException | None = None
-    stopping = False
+    asked = told = 0
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         while len(outcomes) < len(needs):
             try:
-                if not stopping:
+                if not asked:
                     begin_ready(
                         needs, outcomes, futures, lambda f, name: submit(pool, f, work, name)
                     )
                 if not futures:
                     break
+                if asked > told:
+                    told = asked
+                    on_stop(asked)
                 done, _ = wait(futures, TICK, FIRST_COMPLETED)
                 on_tick()
                 # The outcome first: a signal in between finds the future done once more.
@@ -116,7 +121,7 @@ def run(
                     del futures[future]
             except KeyboardInterrupt:
                 interrupts.heed()
-                stopping = True
+                asked += 1
                 for future in [each for each in futures if each.cancel()]:
                     del futures[future]  # its work had not begun, and now never will
                 for each in running():

@@ -50,7 +50,7 @@ def find() -> Tool:
             return _checked(Path(named))
         except BackendctlError as error:
             error.message = f"{VARIABLE} is set, and {error.message}"
-            error.next = (f"unset {VARIABLE}  # or set it to a pulumi program that runs",)
+            error.next = (f"unset {VARIABLE}  # or set it to a pulumi that runs",)
             raise
     ours = installed_at()
     if ours.exists():

@@ -3,8 +3,11 @@
 No cluster and no AWS is asked anything; what AWS itself would say is not tested here.
 """
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,17 +16,15 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.provision.app import KUBERNETES_PLUGIN
 from backendctl.provision.changes import Action, name_of
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.provision.locks import read_locks
-from backendctl.provision.registry import definitions
 from backendctl.provision.upstream import present
-from backendctl.spec.load import load_spec
 from backendctl.workflows.infra import destroy, recovery
-from backendctl.workflows.infra.cost import difference
 from backendctl.workflows.infra.preview import telling
 from tests.cluster.infra_world import AWS, Silent, World, sound
+from tests.cluster.session import CHECKOUT
+from tests.commands import Project
 from tests.fakes.echo_provider import plugin
 from tests.waiting import eventually
 
@@ -43,18 +44,11 @@ ON_AWS = """
 name = "shop"
 start = "serve"
 [load]
-peak_rps = 50
-[data]
-engine = "postgresql"
-[cache]
-engine = "valkey"
+peak_rps = 10
 [environments.prod]
 platform = "aws"
 region = "eu-central-1"
 account = "123456789012"
-registry = "ghcr.io/acme"
-host = "shop.example.com"
-zone = "Z0123456789ABCDEFGHIJ"
 """
 
 
@@ -297,35 +291,47 @@ def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
     assert again[0].changed == ()
 
 
-@pytest.mark.timeout(900)  # five stacks, 180 resources, and a machine that others use too
-def test_every_stack_of_an_environment_on_aws_comes_up_stays_and_goes(
-    tmp_path: Path, home: Path
+def test_a_signal_to_the_command_reaches_the_engine(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plugin.install(home, "kubernetes", KUBERNETES_PLUGIN)
-    file = tmp_path / "backend.toml"
-    file.write_text(ON_AWS)
-    spec = load_spec(tmp_path)
-    environment = spec.environments["prod"]
-    world = World(tmp_path / "shop", home, definitions(environment))
-    world.promised = spec
-    infrastructure, previews = world.preview()
-    cost = difference(world.opened(), previews)
-    assert cost is not None
-    assert cost.before == 0
-    assert cost.after > 100
-    plan = infrastructure.plan(previews, "a test")
-    world.heard.clear()
-    done = {name: sound(each) for name, each in infrastructure.up(plan).items()}
-    assert {each.stack: len(each.changed) for each in done.values()} == {
-        each.stack: len(telling(each.changes)) for each in previews
-    }
-    order = [stack for stack, step in world.heard if step.state == "done"]
-    assert order.index("network") < order.index("cluster") < order.index("addons")
-    assert order.index("addons") < order.index("app")
-    _, again = world.preview()
-    assert {each.stack: telling(each.changes) for each in again} == {name: [] for name in done}
-    with pytest.raises(BackendctlError, match="rds Instance database"):
-        destroy.destroy(world.opened(), Silent(), lambda _losses: None)
-    gone = destroy.destroy(world.opened(), Silent(), lambda _losses: None, delete_data=True)
-    assert "final snapshot: shop-prod-final" in list(gone.lines())
-    assert {file.name.partition("-")[0] for file in world.cloud.iterdir()} == {"key"}
+    world = World(tmp_path, home, STACKS[:1])
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PULUMI_HOME", str(home))
+    monkeypatch.setenv("BACKENDCTL_PULUMI", os.environ["BACKENDCTL_TEST_PULUMI"])
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    project = Project(tmp_path, (sys.executable, "-m", "tests.cluster.infra_command"))
+    project.write("backend.toml", ON_AWS)
+    state = world.backend().folder / "state/.pulumi/stacks/shop-network/prod.json"
+
+    def stopped() -> "subprocess.Popen[str]":
+        """A command that was asked to stop while something is being created."""
+        command = project.start("infra", "up", "--env", "prod", "--yes")
+        assert eventually(lambda: state.exists() and b'"creating"' in state.read_bytes(), 60)
+        command.send_signal(signal.SIGINT)
+        assert command.stderr is not None
+        assert any("stopping: what is in flight" in line for line in command.stderr)
+        return command
+
+    hang = world.rule("hang-unnamed")  # the VPC
+    command = stopped()
+    hang.unlink()
+    said = project.said(command.wait(60), *command.communicate())
+    assert (said.exit, said.code) == (130, "interrupted"), said.text
+    assert "already applied: ec2 Vpc main (create); it is not locked" in said.text
+    assert "Bringing the stacks up: stopped" in said.stderr
+    assert world.locks() == []
+    assert [file.name.partition("-")[0] for file in world.cloud.iterdir()] == ["vpc"]
+
+    hang = world.rule("hang-subnet-a")
+    command = stopped()
+    [lock] = world.locks()
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    said = project.said(command.wait(60), *command.communicate())
+    hang.unlink()
+    assert (said.exit, said.code) == (130, "interrupted"), said.text
+    assert "its LOCK IS STILL THERE" in said.text
+    assert said.answer["error"]["next"] == ["backendctl infra unlock --env prod"]
+    unlocked = project.run("infra", "unlock", "--env", "prod", "--yes")
+    assert unlocked.exit == 0, unlocked.text
+    assert world.locks() == []

@@ -26,6 +26,14 @@ OF_REPLACEMENTS = {
 }
 
 
+STOPPING = (
+    "stopping: what is in flight is finished first; Ctrl-C again gives it up",
+    "giving up what is in flight; Ctrl-C again kills the engine, which leaves its lock",
+    "killing the engine",
+)
+"""By how often somebody asked for it."""
+
+
 class Waiting(Progress, Protocol):
     """Progress that also says what is waited for."""
 
@@ -58,4 +66,8 @@ def listener(progress: Waiting, *, acts: bool) -> Listener:
         text = f"  {stack}: {title(step.urn)} {done} ({duration(step.seconds)})"
         progress.detail(text) if step.action is Action.READ else progress.line(text)
 
-    return Listener(on_step, lambda line: progress.waiting(f"  {line}"))
+    def on_stop(asked: int) -> None:
+        if acts:
+            progress.line(STOPPING[min(asked, len(STOPPING)) - 1])
+
+    return Listener(on_step, lambda line: progress.waiting(f"  {line}"), on_stop)

@@ -98,6 +98,8 @@ def test_what_is_kept_keeps_all_that_it_stands_on() -> None:
 
 def test_a_signal_stops_what_runs_and_begins_nothing_more() -> None:
     engine = Engine()
+    told: list[int] = []
+    said = threading.Event()
     interrupts.heed()  # whatever another test of this process was sent
     former = signal.signal(signal.SIGTERM, interrupts.receive)
 
@@ -105,7 +107,12 @@ def test_a_signal_stops_what_runs_and_begins_nothing_more() -> None:
         assert name == "network", "something began after the signal"
         engine.begun.set()
         assert engine.asked.wait(5)
+        assert said.wait(5)
         raise BackendctlError("interrupted", "stopped")
+
+    def heard(asked: int) -> None:
+        told.append(asked)
+        said.set()
 
     def tell() -> None:
         engine.begun.wait(5)
@@ -114,10 +121,11 @@ def test_a_signal_stops_what_runs_and_begins_nothing_more() -> None:
     teller = threading.Thread(target=tell)
     teller.start()
     try:
-        found = run(layers(AWS), work, lambda: (engine,))
+        found = run(layers(AWS), work, lambda: (engine,), on_stop=heard)
     finally:
         teller.join()
         signal.signal(signal.SIGTERM, former)
     assert found["network"].error is not None
     assert all(found[name].skipped for name in ("data", "cluster", "addons", "app"))
+    assert told == [1]
     assert not interrupts.unheeded()
