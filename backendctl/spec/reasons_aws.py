@@ -6,9 +6,10 @@ from typing import Any
 
 from backendctl.shipped.stacks import versions
 from backendctl.shipped.stacks.inputs import CONNECTIONS_SHARE, DatabaseInputs
-from backendctl.spec import derive, derive_aws
-from backendctl.spec.derive_aws import Plan, Tier, why
+from backendctl.spec import derive, derive_aws, machines_aws, tiers_aws
+from backendctl.spec.derive_aws import Plan
 from backendctl.spec.model import Environment, Spec
+from backendctl.spec.tiers_aws import Tier, why
 
 DATABASE = "aws:rds/instance:Instance"
 CACHE = "aws:elasticache/replicationGroup:ReplicationGroup"
@@ -65,7 +66,7 @@ def _network(spec: Spec, environment: Environment, plan: Plan) -> Iterator[Reaso
     if plan.network.interface_endpoints:
         words = why("interface_endpoints", environment)
         yield Reason("aws:ec2/vpcEndpoint:VpcEndpoint", "", "", None, words)
-    asked = [f"{r.value}: {d[1]}" for r, d in derive_aws.LOG_DAYS.items() if r in spec.compliance]
+    asked = [f"{r.value}: {d[1]}" for r, d in tiers_aws.LOG_DAYS.items() if r in spec.compliance]
     yield Reason(
         "aws:cloudwatch/logGroup:LogGroup",
         "",
@@ -83,19 +84,19 @@ def _database(
 ) -> Iterator[Reason]:
     if made is None or made.adopted:
         return
-    needs = derive_aws.database_needs(spec, environment)
+    needs = machines_aws.database_needs(spec, environment)
     own: dict[str, tuple[Any, str]] = {
         "instanceClass": (
             made.instance_class,
             f"twice the peak makes {needs.queries:.0f} queries/s, {needs.cpus:.1f} vCPU at an "
-            f"assumed {derive_aws.QUERIES_PER_CPU:.0f} each; {needs.hot:.1f} GiB of hot data and "
+            f"assumed {machines_aws.QUERIES_PER_CPU:.0f} each; {needs.hot:.1f} GiB of hot data and "
             f"{needs.connections} connections need {needs.memory:.1f} GiB; "
             f"{why('burstable', environment)}",
         ),
         "allocatedStorage": (
             made.storage_gib,
-            f"data.size is {spec.data.size / derive_aws.GIB:g} GiB after a year; half as much "
-            f"again for indexes and bloat, and {derive_aws.LEAST_STORAGE} GiB at least",
+            f"data.size is {spec.data.size / machines_aws.GIB:g} GiB after a year; half as much "
+            f"again for indexes and bloat, and {machines_aws.LEAST_STORAGE} GiB at least",
         ),
         "maxAllocatedStorage": (
             made.most_storage_gib,
@@ -113,7 +114,7 @@ def _database(
 
 
 def _standby(spec: Spec, environment: Environment, made: DatabaseInputs) -> str:
-    if made.multi_az and not derive_aws.value("multi_az", environment):
+    if made.multi_az and not tiers_aws.value("multi_az", environment):
         if spec.data.standby:
             return "data.standby asks for one"
         return (
@@ -123,8 +124,8 @@ def _standby(spec: Spec, environment: Environment, made: DatabaseInputs) -> str:
 
 
 def _backups(spec: Spec, environment: Environment) -> str:
-    regimes = sorted(spec.compliance & set(derive_aws.REGULATED_DATA))
-    if regimes and derive_aws.tier_of(environment) is not Tier.DEV:
+    regimes = sorted(spec.compliance & set(tiers_aws.REGULATED_DATA))
+    if regimes and tiers_aws.tier_of(environment) is not Tier.DEV:
         return f"compliance with {', '.join(regimes)}: as long as RDS keeps any"
     recovered = f"any second of it comes back; recovery.rpo is {spec.recovery.rpo:g} s"
     return f"{why('backup_days', environment)}; {recovered}"
@@ -134,14 +135,14 @@ def _cache(spec: Spec, environment: Environment, plan: Plan) -> Iterator[Reason]
     made = plan.data.cache
     if made is None:
         return
-    operations = derive.demand(spec).rps * derive_aws.QUERIES_PER_REQUEST
+    operations = derive.demand(spec).rps * machines_aws.QUERIES_PER_REQUEST
     yield Reason(
         CACHE,
         "cache",
         "nodeType",
         made.node_type,
-        f"twice the peak makes {operations:.0f} operations/s, of {derive_aws.CACHE_RATE:.0f} that "
-        f"one thread does without strain; {why('burstable', environment)}",
+        f"twice the peak makes {operations:.0f} operations/s; one thread does "
+        f"{machines_aws.CACHE_RATE:.0f} without strain; {why('burstable', environment)}",
     )
     words = why("cache_replicas", environment)
     yield Reason(CACHE, "cache", "numCacheClusters", 1 + made.replicas, words)
@@ -180,7 +181,7 @@ def _cluster(spec: Spec, environment: Environment, plan: Plan) -> Iterator[Reaso
             "nodes",
             "instanceTypes",
             [made.instance_type],
-            f"the smallest of which {derive_aws.MOST_NODES} at most are enough at the peak; "
+            f"the smallest of which {machines_aws.MOST_NODES} at most are enough at the peak; "
             f"{why('burstable', environment)}",
         ),
         (
@@ -189,8 +190,8 @@ def _cluster(spec: Spec, environment: Environment, plan: Plan) -> Iterator[Reaso
             "scalingConfig.minSize",
             made.nodes,
             f"the {least} replicas that always run ({each}), the add-ons' "
-            f"{derive_aws.SYSTEM_CORES:g} cores and {derive_aws.SYSTEM_MEMORY:g} GiB, and one node "
-            "in each zone",
+            f"{machines_aws.SYSTEM_CORES:g} cores and {machines_aws.SYSTEM_MEMORY:g} GiB, and one "
+            "node in each zone",
         ),
         (
             NODES,

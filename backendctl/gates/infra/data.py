@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from backendctl.gates.infra.rules import Breach, Judged, at, listed, rule
 from backendctl.shipped.stacks.record import Record
 from backendctl.shipped.stacks.versions import TLS_POLICIES
-from backendctl.spec import derive, derive_aws
-from backendctl.spec.derive_aws import Tier
+from backendctl.spec import derive, tiers_aws
+from backendctl.spec.tiers_aws import Tier
 
 DATABASE = "rds/instance:Instance"
 CACHE = "elasticache/replicationGroup:ReplicationGroup"
@@ -129,7 +129,7 @@ def encrypted_in_transit(judged: Judged) -> Iterator[Breach]:
 def recovery_meets_rpo(judged: Judged) -> Iterator[Breach]:
     databases = list(judged.of(DATABASE))
     copies = [each for each in databases if _replica(each)]
-    rpo, needed = judged.spec.recovery.rpo, derive_aws.backup_days(judged.spec, judged.environment)
+    rpo, needed = judged.spec.recovery.rpo, tiers_aws.backup_days(judged.spec, judged.environment)
     for each in databases:
         if _replica(each):
             continue

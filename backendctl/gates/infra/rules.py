@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from backendctl.shipped.stacks.record import Record
-from backendctl.spec.derive_aws import Tier, tier_of
 from backendctl.spec.model import Environment, Spec
+from backendctl.spec.tiers_aws import Tier, tier_of
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from backendctl.gates.infra.rules import Breach, Judged, at, rule
 from backendctl.shipped.stacks.versions import SUPPORT
-from backendctl.spec import derive_aws
+from backendctl.spec import derive_aws, tiers_aws
 from backendctl.spec.places import zone_of
 
 REQUIRED_TAGS = ("service", "environment", "managed-by")
@@ -152,7 +152,7 @@ def supported_versions(judged: Judged) -> Iterator[Breach]:
     "cloudwatch/logGroup:LogGroup",
 )
 def logs_expire(judged: Judged) -> Iterator[Breach]:
-    needed = derive_aws.log_days(judged.spec, judged.environment)
+    needed = tiers_aws.log_days(judged.spec, judged.environment)
     for each in judged.of("cloudwatch/logGroup:LogGroup"):
         days = at(each, "retentionInDays") or 0
         if days == 0:

@@ -14,9 +14,9 @@ from backendctl.provision.engine import Applied, Preview
 from backendctl.provision.infrastructure import Infrastructure
 from backendctl.provision.plan import Plan
 from backendctl.provision.target import Target
-from backendctl.spec.derive_aws import given_up
 from backendctl.spec.model import PlatformName
 from backendctl.spec.reasons_aws import Reason, reasons
+from backendctl.spec.tiers_aws import given_up
 from backendctl.workflows.identity import person
 from backendctl.workflows.infra.cost import Difference, difference
 from backendctl.workflows.infra.meant import require_gateway

@@ -11,7 +11,7 @@ from backendctl.provision.cost.estimate import estimate
 from backendctl.provision.cost.table import MOST_AGE, table
 from backendctl.provision.simulate import simulate
 from backendctl.shipped.stacks.record import Record
-from backendctl.spec import derive_aws
+from backendctl.spec import machines_aws
 from backendctl.spec.load import read_spec
 from backendctl.workflows.infra.cost import cost
 from tests.aws_environments import PUBLIC, registered
@@ -104,9 +104,9 @@ def test_a_small_environment_costs_less_than_a_standard_one_and_dev_less_than_pr
 def test_every_machine_that_may_be_chosen_has_a_price() -> None:
     prices = table()
     for group, machines in (
-        ("ec2", derive_aws.NODES),
-        ("rds", derive_aws.DATABASES),
-        ("elasticache", derive_aws.CACHES),
+        ("ec2", machines_aws.NODES),
+        ("rds", machines_aws.DATABASES),
+        ("elasticache", machines_aws.CACHES),
     ):
         for each in (*machines[True], *machines[False]):
             assert prices.price(group, each.name) is not None, each.name

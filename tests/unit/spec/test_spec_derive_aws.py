@@ -4,10 +4,11 @@ from dataclasses import fields
 
 import pytest
 
-from backendctl.spec import derive_aws
-from backendctl.spec.derive_aws import Tier, plan_of, tier_of
+from backendctl.spec import derive_aws, machines_aws, tiers_aws
+from backendctl.spec.derive_aws import plan_of
 from backendctl.spec.load import read_spec
 from backendctl.spec.model import Environment, Spec
+from backendctl.spec.tiers_aws import Tier, tier_of
 
 
 def spec(
@@ -58,10 +59,10 @@ def test_the_region_follows_from_where_data_must_stay(
 
 
 def test_every_difference_between_the_tiers_has_a_reason_and_is_one() -> None:
-    for name, each in derive_aws.DIFFERENCES.items():
+    for name, each in tiers_aws.DIFFERENCES.items():
         assert len({each.dev, each.staging, each.prod}) > 1, name
         assert len(each.reason) > 20, name
-    for name, sacrifice in derive_aws.GIVEN_UP.items():
+    for name, sacrifice in tiers_aws.GIVEN_UP.items():
         assert sacrifice.meaning, name
 
 
@@ -89,10 +90,10 @@ def test_plans_of_two_tiers_differ_in_nothing_but_what_the_table_says() -> None:
 
 def test_a_small_environment_says_what_it_gives_up_and_a_standard_one_nothing() -> None:
     small = spec("prod", 'size = "small"').environments["prod"]
-    said = derive_aws.given_up(small)
+    said = tiers_aws.given_up(small)
     assert any("one NAT gateway" in each for each in said)
     assert any("no interface endpoints" in each for each in said)
-    assert derive_aws.given_up(spec().environments["prod"]) == ()
+    assert tiers_aws.given_up(spec().environments["prod"]) == ()
 
 
 def test_a_network_of_six_zones_still_fits_its_sixteen() -> None:
@@ -146,8 +147,8 @@ def test_a_standby_where_the_tier_the_file_or_the_rpo_asks_for_one(
 def test_the_strictest_regime_says_how_long_logs_are_kept() -> None:
     base = spec()
     both = base.model_copy(update={"compliance": frozenset({"hipaa", "pci-dss"})})
-    assert derive_aws.log_days(base, base.environments["prod"]) == 90
-    assert derive_aws.log_days(both, both.environments["prod"]) == 2192
+    assert tiers_aws.log_days(base, base.environments["prod"]) == 90
+    assert tiers_aws.log_days(both, both.environments["prod"]) == 2192
 
 
 @pytest.mark.parametrize("rps", [1, 50, 500, 3000])
@@ -156,12 +157,12 @@ def test_the_most_nodes_hold_both_arms_of_a_rollout_at_twice_the_peak(rps: int) 
 
     found = spec(load=f"peak_rps = {rps}")
     environment = found.environments["prod"]
-    nodes = derive_aws.node_plan(found, environment)
+    nodes = machines_aws.node_plan(found, environment)
     assert nodes.nodes >= 3
     assert nodes.most > nodes.nodes or nodes.most >= nodes.nodes
     cores = derive.ARMS * derive.demand(found).rps / found.service.rps_per_worker
-    room = nodes.most * nodes.machine.cpus * derive_aws.NODE_SHARE
-    assert room >= cores + derive_aws.SYSTEM_CORES
+    room = nodes.most * nodes.machine.cpus * machines_aws.NODE_SHARE
+    assert room >= cores + machines_aws.SYSTEM_CORES
 
 
 def test_only_addresses_of_mail_are_told_by_mail() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from backendctl.provision.changes import differences
 from backendctl.shipped.stacks.record import Record
-from backendctl.spec.derive_aws import DIFFERENCES
+from backendctl.spec.tiers_aws import DIFFERENCES
 from tests.aws_environments import registered
 
 pytestmark = pytest.mark.xdist_group("stacks")

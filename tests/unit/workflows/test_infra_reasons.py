@@ -3,8 +3,8 @@
 from backendctl.provision.changes import Action, PropertyChange, ResourceChange
 from backendctl.provision.engine import Preview
 from backendctl.provision.plan import Plan
-from backendctl.spec.derive_aws import given_up
 from backendctl.spec.reasons_aws import reasons
+from backendctl.spec.tiers_aws import given_up
 from backendctl.workflows.infra.preview import Previewed, change_data, change_lines
 from tests.aws_environments import whole
 
