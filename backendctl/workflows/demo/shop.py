@@ -73,6 +73,10 @@ def spoil(folder: Path) -> None:
     _edit(folder, LIST_STARTS, LIST_STARTS + BAD)
 
 
+CHANGES = (improve, touch_up, spoil)
+"""Each on top of the one before, as the story releases them."""
+
+
 def _edit(folder: Path, old: str, new: str) -> None:
     file = folder / HANDLER
     text = file.read_text()
