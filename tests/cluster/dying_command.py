@@ -1,7 +1,6 @@
 """The real command in a cluster, hit by a signal at an exact record of its rollout's journal.
 
-`python -m tests.cluster.dying_command MOMENT SIGNAL WORDS...`. The killing at every other record is
-`test_crash_sample.py`'s.
+`python -m tests.cluster.dying_command MOMENT SIGNAL WORDS...`
 """
 
 import dataclasses
@@ -13,16 +12,13 @@ from backendctl.cli.main import main
 from backendctl.platforms.base import Platform
 from backendctl.platforms.open import open_platform
 from backendctl.rollout import lease
+from backendctl.rollout.states import Phase
 from backendctl.spec.model import Spec
 from backendctl.workflows import environment
 from bench.shop.drivers import Cue, Death, DyingStore, Record
 
 LEASE = 5.0
 """Seconds. A third of the product's: who waits for its end need not wait longer."""
-
-
-def _enters(phase: str, record: Record) -> bool:
-    return record.get("phase") == phase
 
 
 def shift(record: Record) -> bool:
@@ -46,14 +42,17 @@ def restored(record: Record) -> bool:
     return shift(record) and sorted(record["weights"].values()) == [0, 100]
 
 
+def drains(record: Record) -> bool:
+    """The candidate serves; what served before is to go."""
+    return record.get("phase") == Phase.DRAIN
+
+
 MOMENTS = {
-    "candidate-started": ("before", lambda record: _enters("verify", record)),
     "first-shift": ("before", shift),
     "mid-step": ("after", measured),
     "to-all": ("after", shift_to_all),
-    "promoted": ("before", lambda record: _enters("bake", record)),
     "abort": ("before", restored),
-    "drain": ("after", lambda record: _enters("drain", record)),
+    "drain": ("after", drains),
 }
 """Side of the record, and which; see bench.crash_matrix."""
 

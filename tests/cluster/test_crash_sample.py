@@ -14,10 +14,11 @@ SCENARIOS = {scenario.name: scenario for scenario in scenarios()}
 CANARY = "canary, promote, migration"
 SWITCH = "blue-green, promote, no migration"
 SAMPLE = {
-    CANARY: ((16, "before"), (12, "after"), (9, "before"), (6, "after"), (3, "before")),
-    SWITCH: ((13, "after"), (10, "before"), (7, "after"), (5, "before"), (2, "after")),
+    CANARY: ((16, "before"), (12, "after"), (9, "before"), (3, "before")),
+    SWITCH: ((13, "after"), (7, "after"), (5, "before"), (2, "after")),
 }
-"""Number of the record among those of a rollout, and on which side of it the driver dies."""
+"""Number of the record among the 18 or 14 of such a rollout, and on which side of it the driver
+dies. Late ones first: the next cell shows that the environment takes another release."""
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -43,6 +44,6 @@ def test_a_driver_killed_there_in_a_cluster_is_recovered_and_nothing_of_it_is_le
 ) -> None:
     shop, crowd = stage
     cell = Cell(name, record, side)
-    play(shop, SCENARIOS[name], crowd, cell, deploy_next=False)  # the next cell does
+    play(shop, SCENARIOS[name], crowd, cell, deploy_next=False)
     assert not cell.beyond
     assert cell.problems == []

@@ -1,4 +1,7 @@
-"""Drivers that die, sleep or are in the way, on a cluster: real commands under users' requests."""
+"""Drivers that die, sleep or are in the way, on a cluster: real commands under users' requests.
+
+That they may die at any other record is `test_crash_sample.py`'s to show.
+"""
 
 import os
 import shutil
@@ -40,6 +43,8 @@ _SERVICE = Path(__file__).parents[1] / "conformance" / "service" / "app.py"
 _RPS = 30.0
 _FEW = 30.0
 """Seconds that restoring takes at most on a busy machine."""
+_MANY = 120.0
+"""Seconds that a deploy takes at most on one."""
 _PROMISES = """\
 [service]
 name = "shop"
@@ -202,8 +207,12 @@ def stable(shop: Shop) -> int:
     return int(shop.status()["stable"])
 
 
-def ended(process: "subprocess.Popen[str]", limit: float = 120.0) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=limit)
+def ended(process: "subprocess.Popen[str]", limit: float = _MANY) -> tuple[int, str, str]:
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     return process.returncode, out, err
 
 
@@ -219,10 +228,7 @@ def colleague(what: str, shop: Shop) -> tuple[Project, dict[str, str]]:
 @pytest.mark.parametrize(
     ("moment", "how", "has", "result"),
     [
-        ("candidate-started", _AT_ONCE, "backend.toml", "restored"),
         ("first-shift", _CANARY, "kubeconfig", "restored"),
-        ("mid-step", _CANARY, "backend.toml", "restored"),
-        ("promoted", _AT_ONCE, "kubeconfig", "restored"),
         ("abort", _CANARY, "backend.toml", "restored"),
         ("drain", _AT_ONCE, "kubeconfig", "promoted"),
     ],
@@ -244,22 +250,24 @@ def test_a_driver_that_wakes_up_after_it_was_replaced_names_who_did_and_changes_
 ) -> None:
     deploying = shop.deploy(*_AT_ONCE, at="to-all", by="SIGSTOP")
     try:
-        assert eventually(lambda: psutil.Process(deploying.pid).status() == "stopped", _FEW)
+        asleep = psutil.Process(deploying.pid)
+        assert eventually(lambda: asleep.status() == psutil.STATUS_STOPPED, _MANY)
         elsewhere, variables = colleague("kubeconfig", shop)
+        recover = ("rollout", "recover", "--env", "trial")
         variables["BACKENDCTL_ACTOR"] = "bob"
-        refused = elsewhere.run("rollout", "recover", "--env", "trial", **variables)
-        assert refused.code == "rollout.locked", refused.text
+        assert elsewhere.run(*recover, **variables).code == "rollout.locked"
         assert eventually(lambda: not shop.held(), _FEW)
-        recovered = elsewhere.run("rollout", "recover", "--env", "trial", **variables)
+        recovered = elsewhere.run(*recover, **variables)
         assert recovered.data["result"] == "restored", recovered.text
-        weights, journal = shop.weights(), shop.journal()
+        then = shop.weights(), shop.journal()
+        asleep.resume()
+        woken = shop.project.said(*ended(deploying))
     finally:
-        deploying.send_signal(signal.SIGCONT)
-    woken = shop.project.said(*ended(deploying))
+        deploying.kill()
     assert woken.code == "rollout.fenced", woken.text
     assert woken.answer["error"]["cause"].startswith("bob@"), woken.text
     assert "restored" in woken.answer["error"]["state"]
-    assert (shop.weights(), shop.journal()) == (weights, journal)
+    assert (shop.weights(), shop.journal()) == then
     shop.assert_whole(stable)
 
 
@@ -269,7 +277,7 @@ def test_the_watchdog_in_the_cluster_restores_what_nobody_recovers(
     status, _out, err = ended(shop.deploy(*_CANARY, at="mid-step"))
     assert status == -signal.SIGKILL, err
     assert shop.status()["in_flight"]
-    assert eventually(lambda: not shop.status()["in_flight"], 3 * _FEW)
+    assert eventually(lambda: not shop.status()["in_flight"], _MANY)
     (taken,) = takeovers(shop.journal())
     assert taken["saw"]["by"] == NAME
     assert "nobody recovered it" in taken["saw"]["reason"]
