@@ -125,10 +125,11 @@ def test_a_rollout_goes_on_in_the_cluster_without_the_machine_that_began_it(
     assert "@shop-driver-" in str(history.data)
 
 
-def test_what_is_refused_there_is_refused_here(project: Project) -> None:
+def test_what_could_never_be_judged_gets_neither_an_image_nor_a_driver(project: Project) -> None:
     shut = project.run("deploy", "--env", "trial", "--strategy", "canary", "--detach", "--yes")
-    # Nobody uses it: a canary could never be judged. The driver finds that out, and we say it.
+    # Nobody uses it, and that is seen from here.
     assert (shut.exit, shut.code) == (3, "rollout.unjudgeable"), shut.text
+    assert "Packaging" not in shut.stderr
 
 
 def test_the_watchdog_watches_by_what_is_recorded(project: Project, naming: Naming) -> None:
