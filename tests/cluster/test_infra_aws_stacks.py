@@ -113,9 +113,13 @@ def assert_service_is_told(shop: Shop) -> None:
     states = {n: sound(each) for n, each in shop.infrastructure().states().items()}
     outputs = {n: {k: v.value for k, v in present(each).items()} for n, each in states.items()}
     assert outputs["app"]["namespace"] == "shop-prod"
-    held = {e["urn"].split("::")[-1]: e for e in states["app"]["resources"]}
+    held = states["app"]["resources"]
     assert outputs["app"]["objects"] == len(held) - 2  # the stack itself, and the provider
-    told = held["shop-database"]["inputs"]["spec"]
+    [told] = [
+        each["inputs"]["spec"]
+        for each in held
+        if each["urn"].endswith("ExternalSecret::shop-database")
+    ]
     [source] = told["dataFrom"]
     assert source["extract"]["key"] == outputs["data"]["database_secret_arn"]
     url = told["target"]["template"]["data"]["DATABASE_URL"]
