@@ -49,9 +49,13 @@ def find() -> Tool:
         try:
             return _checked(Path(named))
         except BackendctlError as error:
-            error.message = f"{VARIABLE} is set, and {error.message}"
-            error.next = (f"unset {VARIABLE}  # or set it to a pulumi that runs",)
-            raise
+            raise BackendctlError(
+                error.code,
+                f"{VARIABLE} is set, and {error.message}",
+                cause=error.cause,
+                state=error.state,
+                next=(f"unset {VARIABLE}  # or set it to a pulumi that runs",),
+            ) from error
     ours = installed_at()
     if ours.exists():
         return _checked(ours)
