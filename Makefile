@@ -6,7 +6,7 @@ STAMP := .venv/.installed-from
 TEST_STAMP := .venv/.installed-for-tests-from
 WORKERS ?= 2
 # A test there mostly waits.
-CLUSTER_WORKERS ?= 5
+CLUSTER_WORKERS ?= 4
 
 .PHONY: demo test test-cluster test-environment lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout bench-releases clean environment
 

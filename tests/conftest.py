@@ -32,7 +32,6 @@ def _rank(item: pytest.Item) -> int:
     return _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
 
 
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first. Without a cluster the tests that need one are skipped; see the end of the
     output."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -101,8 +102,11 @@ def up(state: Path, *, gateway: bool = True) -> Cluster:
         cluster = Cluster(layout, Addresses(free_block(layout.name, node.taken_networks())))
         with cluster.phase("Debian packages"):
             debian.install(debian.missing_packages())
-        with cluster.phase("Go programs"):
+        with cluster.phase("Go programs"), ThreadPoolExecutor() as meanwhile:
+            # Fetched and unpacked rather than computed: beside the compiler it costs no time.
+            base = meanwhile.submit(images.base_image)
             toolchain.linked(toolchain.EVERYTHING if gateway else toolchain.NODE, cluster.binaries)
+            base.result()
         with cluster.phase("images"):
             ready = images.node_images() + (images.gateway_images() if gateway else [])
         try:

@@ -56,8 +56,8 @@ KUBERNETES = Build(
     "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3",
 )
 CONTOUR = Build("contour", ("github.com/projectcontour/contour/cmd/contour",))
-REGISTRY = Build("registry", ("github.com/distribution/distribution/v3/cmd/registry",))
-COREDNS = Build("coredns", ("github.com/coredns/coredns",))
+REGISTRY = Build("registry", ("backendctl.dev/tests/cluster/registry",))
+COREDNS = Build("coredns", ("backendctl.dev/tests/cluster/coredns",))
 PAUSE = Build("pause", ("backendctl.dev/tests/cluster/pause",))
 PULUMI = Build(
     "pulumi",
