@@ -5,6 +5,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed-from
 TEST_STAMP := .venv/.installed-for-tests-from
 WORKERS ?= 2
+# Where it is set, each of the commands that tests type would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 # A test there mostly waits.
 CLUSTER_WORKERS ?= 4
 
