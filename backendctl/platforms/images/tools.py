@@ -143,7 +143,8 @@ class Podman:
         return _from_file(digest)
 
     def export(self, name: str, archive: Path) -> Command:
-        argv = ("podman", "save", "--quiet", "--format", "oci-archive", "--output", str(archive))
+        # Docker's form keeps layers as they are; OCI's would be compressed, to be read once, here.
+        argv = ("podman", "save", "--quiet", "--format", "docker-archive", "--output", str(archive))
         return Command((*argv, name))
 
 
@@ -169,8 +170,8 @@ class Buildah:
         return _from_file(digest)
 
     def export(self, name: str, archive: Path) -> Command:
-        plain = ("--quiet", "--disable-compression")  # it is read once, here
-        return self._command("push", *plain, name, f"oci-archive:{archive}")
+        # As for Podman: not compressed.
+        return self._command("push", "--quiet", name, f"docker-archive:{archive}")
 
     def _command(self, *argv: str) -> Command:
         return Command(("buildah", *argv), {"STORAGE_DRIVER": self.storage} if self.storage else {})
