@@ -143,6 +143,21 @@ def pending(deployment: Mapping[str, Any]) -> tuple[Pending, ...]:
     )
 
 
+def with_created(deployment: Mapping[str, Any], existing: Mapping[str, str]) -> Mapping[str, Any]:
+    """A state in which creations that were cut off are done, by URN -> id: as if the engine had
+    lived to write it down. Comparing it with what is there takes away those that were not."""
+    operations = deployment.get("pending_operations") or ()
+    # One that was to replace another has its URN; a state cannot hold both.
+    free = existing.keys() - {each["urn"] for each in deployment.get("resources") or ()}
+    made = [e for e in operations if e["type"] == "creating" and e["resource"]["urn"] in free]
+    done = [{**e["resource"], "id": existing[e["resource"]["urn"]]} for e in made]
+    return {
+        **deployment,
+        "resources": [*(deployment.get("resources") or ()), *done],
+        "pending_operations": [each for each in operations if each not in made],
+    }
+
+
 def cut_off(stack: str, operations: Sequence[Pending]) -> BackendctlError:
     """What is really there is not known, so neither is what a change would do."""
     return BackendctlError(

@@ -5,8 +5,10 @@ operation ends with three more commands for outputs and history, one of them wit
 """
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pulumi.automation import (
@@ -16,6 +18,9 @@ from pulumi.automation import (
     StackNotFoundError,
     UpdateSummary,
 )
+
+from backendctl.filesystem import atomic_write
+from backendctl.provision.locks import with_created
 
 
 class NamedStack(Stack):
@@ -53,13 +58,17 @@ class NamedStack(Stack):
         """Settle operations that were cut off, by looking at what is really there.
 
         `existing`: URN -> id of creations that may have succeeded; those that are not found, and
-        all other creations, are forgotten.
+        all other creations, are forgotten. They are put into the state here: the engine's own
+        `--import-pending-creates` forgot them all, with the version that is pinned.
         """
-        arguments = ["refresh", "--yes", "--skip-preview", "--color=never"]
         if existing:
-            for urn, identifier in existing.items():
-                arguments += ["--import-pending-creates", urn]
-                arguments += ["--import-pending-creates", identifier]
+            state = json.loads(self.exported())
+            state["deployment"] = with_created(state["deployment"], existing)
+            with tempfile.TemporaryDirectory(dir=self.workspace.work_dir) as folder:
+                file = Path(folder) / "state.json"
+                atomic_write(file, json.dumps(state).encode())
+                self._run_pulumi_cmd_sync(["stack", "import", "--file", str(file)])
+        arguments = ["refresh", "--yes", "--skip-preview", "--color=never"]
         self._run_pulumi_cmd_sync([*arguments, "--clear-pending-creates"])
 
     def unprotect(self, urns: Sequence[str]) -> None:

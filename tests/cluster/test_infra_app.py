@@ -3,6 +3,7 @@
 Under a service that serves users: test_infra_rollout.py.
 """
 
+import json
 import os
 import signal
 import threading
@@ -20,6 +21,7 @@ from backendctl.provision.locks import read_locks
 from backendctl.spec.model import Environment, PlatformName, Spec
 from backendctl.workflows.infra import destroy, drift, recovery
 from tests.cluster.infra_world import Silent, World, kubernetes_home, sound
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.cluster,
@@ -28,6 +30,10 @@ pytestmark = [
         not os.environ.get("BACKENDCTL_TEST_PULUMI"), reason="BACKENDCTL_TEST_PULUMI is not set"
     ),
 ]
+
+
+WAITING = ("Service", "shop")
+"""What is being created until the engine is killed: a state that is being written is no subject."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,8 @@ def standing(spec: Spec, environment: Environment) -> Sequence[Mapping[str, Any]
         manifest("v1", "ServiceAccount", "shop-service"),
         manifest("v1", "ConfigMap", "settings", data={"colour": "blue"}),
         manifest("v1", "ResourceQuota", "shop", spec={"hard": {"pods": "42"}}),
+        # The engine waits for pods behind it, and there are none.
+        manifest("v1", "Service", "shop", spec={"selector": {"app": "x"}, "ports": [{"port": 80}]}),
     ]
 
 
@@ -80,11 +88,10 @@ def world(tmp_path: Path, home: Path, namespace: str, cluster: Cluster) -> World
 def test_an_engine_killed_in_the_middle_is_recovered_from(world: World, cluster: Cluster) -> None:
     infrastructure, previews = world.preview()
     plan = infrastructure.plan(previews, "a test")
-    world.awaited = "settings"
-    world.begun.clear()
+    file = world.backend().folder / "state/.pulumi/stacks/shop-app/prod.json"
 
     def kill() -> None:
-        assert world.begun.wait(120)
+        assert eventually(lambda: in_flight(file) == [WAITING], 60)
         [engine] = infrastructure._running()
         assert engine.pid is not None
         os.kill(engine.pid, signal.SIGKILL)
@@ -103,7 +110,7 @@ def test_an_engine_killed_in_the_middle_is_recovered_from(world: World, cluster:
     sound(world.up()["app"])
     _, again = world.preview()
     assert again[0].changed == ()
-    for kind, name in (("ConfigMap", "settings"), ("ResourceQuota", "shop")):
+    for kind, name in (("ConfigMap", "settings"), WAITING):
         assert cluster.get(kind, name) is not None
 
     cluster.delete("ConfigMap", "settings")
@@ -115,3 +122,13 @@ def test_an_engine_killed_in_the_middle_is_recovered_from(world: World, cluster:
     assert cluster.get("ResourceQuota", "shop") is not None
     destroy.destroy(world.opened(), Silent(), lambda _losses: None, delete_data=True)
     assert cluster.get("Namespace", world.namespace) is None
+
+
+def in_flight(state: Path) -> Sequence[tuple[str, str]]:
+    """Kind and name of what is being created, as the state on the disk says."""
+    try:
+        pending = json.loads(state.read_bytes())["checkpoint"]["latest"]["pending_operations"]
+    except (OSError, ValueError, KeyError):
+        return ()
+    urns = [each["resource"]["urn"].split("::") for each in pending or ()]
+    return [(urn[2].rpartition(":")[2], urn[3]) for urn in urns]

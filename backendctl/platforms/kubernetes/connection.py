@@ -298,7 +298,8 @@ class _Said(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+        if record.name == "root":  # as the package logs; what other threads say is not about this
+            self.lines.append(record.getMessage())
 
 
 def decoded(body: bytes) -> dict[str, Any]:
