@@ -1,5 +1,6 @@
 """A few requests to a candidate before any user's request reaches it."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from backendctl.platforms.base import PREVIEW_HEADER
@@ -11,9 +12,15 @@ REQUESTS = 3
 """To each path, until one is answered well."""
 TIMEOUT = 5.0
 """Seconds for one answer."""
+NOT_YET = 503
+"""What a gateway says of a release whose replicas it has not heard of yet. Where its proxies cannot
+be asked, that they serve the route does not say that they know whom it leads to."""
+PATIENCE = 10.0
+"""Seconds in which that may change."""
+_PAUSE = 0.2
 
 
-def probe(url: str, paths: Sequence[str], host: str = "") -> str:
+def probe(url: str, paths: Sequence[str], host: str = "", patience: float = PATIENCE) -> str:
     """Ask each path of the release under preview a few times, through the gateway.
 
     A path is bad when no answer of it was good: this finds a release that is broken outright. How
@@ -29,16 +36,19 @@ def probe(url: str, paths: Sequence[str], host: str = "") -> str:
     # trust_env: a proxy that the user's shell names must not stand between us and our gateway.
     with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
         for place, path in enumerate(paths):
-            problem = ""
-            for _ in range(REQUESTS):
+            end = time.monotonic() + patience
+            asked = 0
+            while True:
+                asked += 1
+                status = 0
                 try:
                     status = client.get(path, extensions=extensions).status_code
+                    problem = f"GET {path} answered {status}, {asked} times of {asked}"
                 except httpx.HTTPError as error:
                     problem = f"GET {path}: {type(error).__name__}: {error}"
-                    continue
-                if status // 100 == 2 or (place > 0 and status < 500):
+                if status // 100 == 2 or (place > 0 and 0 < status < 500):
                     break
-                problem = f"GET {path} answered {status}, {REQUESTS} times of {REQUESTS}"
-            else:
-                return problem
+                if asked >= REQUESTS and (status != NOT_YET or time.monotonic() >= end):
+                    return problem
+                time.sleep(_PAUSE if status == NOT_YET else 0)
     return ""

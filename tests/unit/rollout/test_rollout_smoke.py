@@ -38,3 +38,36 @@ def test_a_service_is_asked_for_by_the_name_its_gateway_knows_it_by(url: str) ->
 
 def test_what_another_service_answers_is_no_answer(url: str) -> None:
     assert probe(url, ("/readyz",)) == "GET /readyz answered 404, 3 times of 3"
+
+
+class Learning(BaseHTTPRequestHandler):
+    """A gateway that has not heard of the release's replicas yet."""
+
+    left = 0
+
+    def do_GET(self) -> None:
+        Learning.left -= 1
+        self.send_response(503 if Learning.left >= 0 else 200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def learning() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Learning) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_gateway_that_hears_of_the_release_a_moment_later_is_waited_for(learning: str) -> None:
+    Learning.left = 6
+    assert probe(learning, ("/readyz",)) == ""
+
+
+def test_a_release_that_never_answers_anything_else_is_bad(learning: str) -> None:
+    Learning.left = 1000
+    assert probe(learning, ("/readyz",), patience=0.5).startswith("GET /readyz answered 503, ")
