@@ -36,7 +36,7 @@ test: test-environment
 
 # A real Kubernetes on this machine (root, Debian, Go), or the one of BACKENDCTL_TEST_KUBECONFIG.
 test-cluster: test-environment
-	@$(BIN)/python -m tests.cluster test -- -n $(CLUSTER_WORKERS) --dist loadgroup --no-loadscope-reorder --durations=25 tests
+	@$(BIN)/python -m tests.cluster test -- -n $(CLUSTER_WORKERS) --dist loadgroup --no-loadscope-reorder --durations=25 tests/cluster tests/conformance
 
 lint: test-environment
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
