@@ -291,6 +291,17 @@ def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
     assert again[0].changed == ()
 
 
+def being_created(state: Path) -> set[str]:
+    """Types of what the engine is creating just now, as a stack's state says."""
+    if not state.exists():
+        return set()
+    try:
+        pending = json.loads(state.read_bytes())["checkpoint"]["latest"].get("pending_operations")
+    except ValueError:  # it is being written
+        return set()
+    return {each["resource"]["type"] for each in pending or () if each["type"] == "creating"}
+
+
 def test_a_signal_to_the_command_reaches_the_engine(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,17 +315,17 @@ def test_a_signal_to_the_command_reaches_the_engine(
     project.write("backend.toml", ON_AWS)
     state = world.backend().folder / "state/.pulumi/stacks/shop-network/prod.json"
 
-    def stopped() -> "subprocess.Popen[str]":
-        """A command that was asked to stop while something is being created."""
+    def stopped(kind: str) -> "subprocess.Popen[str]":
+        """A command that was asked to stop while a thing of that kind is being created."""
         command = project.start("infra", "up", "--env", "prod", "--yes")
-        assert eventually(lambda: state.exists() and b'"creating"' in state.read_bytes(), 60)
+        assert eventually(lambda: kind in being_created(state), 60)
         command.send_signal(signal.SIGINT)
         assert command.stderr is not None
         assert any("stopping: what is in flight" in line for line in command.stderr)
         return command
 
     hang = world.rule("hang-unnamed")  # the VPC
-    command = stopped()
+    command = stopped("aws:ec2/vpc:Vpc")
     hang.unlink()
     said = project.said(command.wait(60), *command.communicate())
     assert (said.exit, said.code) == (130, "interrupted"), said.text
@@ -324,7 +335,7 @@ def test_a_signal_to_the_command_reaches_the_engine(
     assert [file.name.partition("-")[0] for file in world.cloud.iterdir()] == ["vpc"]
 
     hang = world.rule("hang-subnet-a")
-    command = stopped()
+    command = stopped("aws:ec2/subnet:Subnet")
     [lock] = world.locks()
     os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
     said = project.said(command.wait(60), *command.communicate())
