@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A test there mostly waits.
 CLUSTER_WORKERS ?= 4
 
-.PHONY: demo test test-cluster test-environment lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout bench-releases clean environment
+.PHONY: demo test test-engine test-cluster test-environment lint types contracts docs docs-check bench bench-verdict crash-matrix bench-rollout bench-releases clean environment
 
 environment: $(STAMP)
 
@@ -33,6 +33,10 @@ demo: environment
 
 test: test-environment
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# Pulumi's real engine with an echo of AWS. Builds the pulumi program (Go).
+test-engine: test-environment
+	@$(BIN)/python -m tests.cluster engine -- -n $(WORKERS) --dist load tests/engine
 
 # A real Kubernetes on this machine (root, Debian, Go), or the one of BACKENDCTL_TEST_KUBECONFIG.
 test-cluster: test-environment

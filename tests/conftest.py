@@ -19,7 +19,11 @@ with contextlib.suppress(ValueError):  # not in the main thread
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-_NO_CLUSTER = "no cluster"
+NEEDS = {
+    "cluster": ("BACKENDCTL_TEST_KUBECONFIG", "no cluster: make test-cluster"),
+    "engine": ("BACKENDCTL_TEST_PULUMI", "no pulumi program: make test-engine"),
+}
+"""By marker: the variable that says where what it needs is, and what is said without."""
 
 _LONGEST = ("demo", "images", "infra", "recovery")
 """Groups of cluster tests that take minutes, one test after the other: begun first, longest first,
@@ -33,23 +37,24 @@ def _rank(item: pytest.Item) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first. Without a cluster the tests that need one are skipped; see the end of the
-    output."""
+    """The longest first. What cannot run here is skipped; see the end of the output."""
     items.sort(key=_rank)
-    if os.environ.get("BACKENDCTL_TEST_KUBECONFIG"):
-        return
-    for item in items:
-        if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.skip(reason=_NO_CLUSTER))
+    for marker, (variable, reason) in NEEDS.items():
+        if os.environ.get(variable):
+            continue
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [
-        report.nodeid
-        for report in terminalreporter.stats.get("skipped", [])
-        if isinstance(report.longrepr, tuple) and _NO_CLUSTER in report.longrepr[2]
-    ]
-    if skipped:
-        terminalreporter.section(f"{len(skipped)} NOT RUN FOR LACK OF A CLUSTER: make test-cluster")
-        for name in sorted(skipped):
-            terminalreporter.line(name)
+    for _variable, reason in NEEDS.values():
+        skipped = [
+            report.nodeid
+            for report in terminalreporter.stats.get("skipped", [])
+            if isinstance(report.longrepr, tuple) and reason in report.longrepr[2]
+        ]
+        if skipped:
+            terminalreporter.section(f"{len(skipped)} NOT RUN, {reason}")
+            for name in sorted(skipped):
+                terminalreporter.line(name)

@@ -23,6 +23,8 @@ def main() -> int:
     commands.add_parser("lacking", help="print why no cluster can run here; nothing when it can")
     testing = commands.add_parser("test", help="run the tests that need a cluster, on one of ours")
     testing.add_argument("pytest", nargs="*", help="arguments for pytest")
+    engine = commands.add_parser("engine", help="run the tests that need the pulumi program alone")
+    engine.add_argument("pytest", nargs="*", help="arguments for pytest")
     asked = parser.parse_args()
     try:
         if asked.command == "build":
@@ -32,6 +34,8 @@ def main() -> int:
             print("\n".join(preconditions.lacking()))
         elif asked.command == "test":
             return session.run_tests(asked.pytest)
+        elif asked.command == "engine":
+            return session.run_engine_tests(asked.pytest)
         elif asked.command == "up":
             lifecycle.up(asked.state)
         elif asked.command == "down":

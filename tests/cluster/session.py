@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from tests.cluster import lifecycle
+from tests.cluster import lifecycle, toolchain
 from tests.cluster.commands import ClusterError
 
 KUBECONFIG = "BACKENDCTL_TEST_KUBECONFIG"
@@ -68,8 +68,14 @@ def run_tests(words: Sequence[str]) -> int:
     return status
 
 
-def _pytest(words: Sequence[str], environment: dict[str, str]) -> int:
-    argv = [sys.executable, "-m", "pytest", "-m", "cluster", *words]
+def run_engine_tests(words: Sequence[str]) -> int:
+    """pytest's exit status. They need the pulumi program, and neither a cluster nor root."""
+    pulumi = toolchain.built(toolchain.PULUMI) / "pulumi"
+    return _pytest(words, {"BACKENDCTL_TEST_PULUMI": str(pulumi)}, marked="engine")
+
+
+def _pytest(words: Sequence[str], environment: dict[str, str], marked: str = "cluster") -> int:
+    argv = [sys.executable, "-m", "pytest", "-m", marked, *words]
     return subprocess.run(
         argv, cwd=CHECKOUT, env={**os.environ, **environment}, check=False
     ).returncode

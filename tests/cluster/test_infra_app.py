@@ -20,7 +20,7 @@ from backendctl.provision import app
 from backendctl.provision.locks import read_locks
 from backendctl.spec.model import Environment, PlatformName, Spec
 from backendctl.workflows.infra import destroy, drift, recovery
-from tests.cluster.infra_world import Silent, World, kubernetes_home, sound
+from tests.engine.world import Silent, World, kubernetes_home, sound
 from tests.waiting import eventually
 
 pytestmark = [

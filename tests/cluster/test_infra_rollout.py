@@ -21,8 +21,8 @@ from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.spec.load import load_spec
 from backendctl.spec.model import Environment, PlatformName
 from backendctl.workflows.infra.meant import require_gateway
-from tests.cluster.infra_world import kubernetes_home
 from tests.commands import Project
+from tests.engine.world import kubernetes_home
 from tests.waiting import eventually
 
 pytestmark = [

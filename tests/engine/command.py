@@ -1,6 +1,6 @@
 """The real command, with one small stack in the place of its environment's own.
 
-`python -m tests.cluster.infra_command WORDS...`
+`python -m tests.engine.command WORDS...`
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from backendctl.spec.model import Environment
 
 
 def _stacks(_environment: Environment) -> Sequence[StackDefinition]:
-    from tests.cluster.test_infra_engine import STACKS
+    from tests.engine.test_engine import STACKS
 
     return STACKS[:1]
 

@@ -6,7 +6,6 @@ Kubernetes provider runs in test_infra_app.py and test_infra_rollout.py.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,16 +23,10 @@ from backendctl.workflows.infra import destroy
 from backendctl.workflows.infra.cost import difference
 from backendctl.workflows.infra.preview import telling
 from tests.aws_environments import whole
-from tests.cluster.infra_world import Silent, World, sound
+from tests.engine.world import Silent, World, sound
 from tests.fakes.echo_provider import plugin
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("infra"),
-    pytest.mark.skipif(
-        not os.environ.get("BACKENDCTL_TEST_PULUMI"), reason="BACKENDCTL_TEST_PULUMI is not set"
-    ),
-]
+pytestmark = pytest.mark.engine
 
 
 @dataclass

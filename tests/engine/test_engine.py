@@ -22,19 +22,13 @@ from backendctl.provision.locks import read_locks
 from backendctl.provision.upstream import present
 from backendctl.workflows.infra import destroy, recovery
 from backendctl.workflows.infra.preview import telling
-from tests.cluster.infra_world import AWS, Silent, World, sound
 from tests.cluster.session import CHECKOUT
 from tests.commands import Project
+from tests.engine.world import AWS, Silent, World, sound
 from tests.fakes.echo_provider import plugin
 from tests.waiting import eventually
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("infra"),
-    pytest.mark.skipif(
-        not os.environ.get("BACKENDCTL_TEST_PULUMI"), reason="BACKENDCTL_TEST_PULUMI is not set"
-    ),
-]
+pytestmark = pytest.mark.engine
 
 SECRET = "correct-horse-battery-staple"
 
@@ -311,7 +305,7 @@ def test_a_signal_to_the_command_reaches_the_engine(
     monkeypatch.setenv("PULUMI_HOME", str(home))
     monkeypatch.setenv("BACKENDCTL_PULUMI", os.environ["BACKENDCTL_TEST_PULUMI"])
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
-    project = Project(tmp_path, (sys.executable, "-m", "tests.cluster.infra_command"))
+    project = Project(tmp_path, (sys.executable, "-m", "tests.engine.command"))
     project.write("backend.toml", ON_AWS)
     state = world.backend().folder / "state/.pulumi/stacks/shop-network/prod.json"
 
