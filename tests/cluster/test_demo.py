@@ -29,6 +29,7 @@ def test_no_user_sees_a_failure_but_the_bad_releases_own(tmp_path: Path) -> None
         check=False,
     )
     answer = json.loads(done.stdout)
+    assert answer["error"] is None, (answer["error"], done.stderr[-4000:])
     assert (done.returncode, answer["data"]["problems"]) == (0, []), done.stderr[-4000:]
     for part, result in (
         ("good_release", "promoted"),

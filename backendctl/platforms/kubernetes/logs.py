@@ -2,6 +2,7 @@
 
 import heapq
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from backendctl.platforms.kubernetes.naming import Naming
 
 _LOOK = 1.0
 """Seconds between two looks for pods that have come or gone, while logs are followed."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 _TAG = 5
 """Last characters of a pod's name, by which those of one Deployment differ."""
 
@@ -28,10 +30,11 @@ class Line:
     text: str
 
 
-def split(pod: str, raw: str) -> Line:
-    """A line as the API gives it when it is asked for times."""
+def split(pod: str, raw: str) -> Line | None:
+    """A line as the API gives it when it is asked for times. None for what the kubelet itself says
+    among them, without a time: that a log is gone, where the pod went while it was read."""
     at, _, text = raw.partition(" ")
-    return Line(at, pod, text)
+    return Line(at, pod, text) if _TIME.match(at) else None
 
 
 class PodLogs:
@@ -80,13 +83,14 @@ class PodLogs:
         restarted = any(
             each.get("restartCount") for each in pod.get("status", {}).get("containerStatuses", ())
         )
-        return [
+        found = (
             split(name, raw)
             for previous in ((True, False) if restarted else (False,))
             for raw in self._cluster.pod_logs(
                 name, container=CONTAINER, lines=count, previous=previous, timestamps=True
             )
-        ]
+        )
+        return [line for line in found if line is not None]
 
     def _coming(self, number: int, last: dict[str, str], several: bool) -> Iterator[str]:
         """Lines as they are written. Pods that appear are followed too, from their first line."""
@@ -122,7 +126,7 @@ class PodLogs:
                     pod, container=CONTAINER, follow=True, timestamps=True, since=last.get(pod, "")
                 ):
                     line = split(pod, raw)
-                    if line.at > last.get(pod, ""):
+                    if line is not None and line.at > last.get(pod, ""):
                         last[pod] = line.at
                         read.put(line)
             except BackendctlError as error:
