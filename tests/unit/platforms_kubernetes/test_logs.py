@@ -69,14 +69,6 @@ def test_pods_that_go_while_they_are_asked_are_gone_too(
     ("server", "said"),
     [(WATCHDOG, "the watchdog has no pod"), ("database", "the logs of the database are not read")],
 )
-def test_what_the_kubelet_says_among_the_lines_is_no_line_of_the_release() -> None:
-    gone = 'failed to try resolving symlinks in path "/var/log/pods/x": no such file or directory'
-    assert split("shop-r3-a", gone) is None
-    written = split("shop-r3-a", "2026-01-01T00:00:00.123456789Z bye")
-    assert written is not None
-    assert written.text == "bye"
-
-
 def test_logs_of_a_server_that_are_not_to_be_had_are_not_empty(
     cluster: Cluster, server: str, said: str
 ) -> None:
@@ -85,3 +77,11 @@ def test_logs_of_a_server_that_are_not_to_be_had_are_not_empty(
     with pytest.raises(BackendctlError, match=said) as caught:
         foundation.logs(server, 10)
     assert caught.value.next
+
+
+def test_what_the_kubelet_says_among_the_lines_is_no_line_of_the_release() -> None:
+    gone = 'failed to try resolving symlinks in path "/var/log/pods/x": no such file or directory'
+    assert split("shop-r3-a", gone) is None
+    written = split("shop-r3-a", "2026-01-01T00:00:00.123456789Z bye")
+    assert written is not None
+    assert written.text == "bye"
