@@ -25,7 +25,7 @@ NEEDS = {
 }
 """By marker: the variable that says where what it needs is, and what is said without."""
 
-_LONGEST = ("demo", "images", "infra", "recovery")
+_LONGEST = ("images", "infra", "recovery")
 """Groups of cluster tests that take minutes, one test after the other: begun first, longest first,
 so that the run does not end with one worker busy and the others idle."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.standing import administrator
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("demo"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 def test_no_user_sees_a_failure_but_the_bad_releases_own(tmp_path: Path) -> None:
