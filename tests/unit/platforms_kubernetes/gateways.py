@@ -117,6 +117,7 @@ class Stand:
         self.gateway = Gateway(self.cluster, SHARED)
         self.replicas = FakeReplicas(self.cluster, self.api)
         self.router = self.another()
+        self.api.put("Namespace", {"apiVersion": "v1", "metadata": {"name": SHARED.namespace}})
         self.api.put("GatewayClass", gateway_class())
         self.api.put("Gateway", gateway())
         self.proxies("envoy-a", "envoy-b")

@@ -304,5 +304,5 @@ def test_a_context_that_is_not_there_is_said(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     with pytest.raises(BackendctlError) as caught:
         Cluster("shop", "other").list("Pod")
-    assert caught.value.code == "platform.credentials"
-    assert "other" in caught.value.cause
+    assert caught.value.code == "missing.cluster"
+    assert "other" in caught.value.message
