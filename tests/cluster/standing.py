@@ -16,6 +16,21 @@ from backendctl.platforms.kubernetes.standing import manifests
 from backendctl.spec.model import Environment, Spec
 
 ADMIN = "BACKENDCTL_TEST_KUBECONFIG"
+UNUSED = """\
+[service]
+name = "shop"
+start = "serve"
+
+[load]
+peak_rps = 1
+peak_users = 10
+
+[environments.trial]
+platform = "kubernetes"
+gateway_class = "any"
+registry = "registry.invalid"
+"""
+"""A project whose environment is never worked with: its cluster cannot be."""
 
 
 @contextmanager

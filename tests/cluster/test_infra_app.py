@@ -3,7 +3,6 @@
 Under a service that serves users: test_infra_rollout.py.
 """
 
-import json
 import os
 import threading
 import uuid
@@ -20,7 +19,7 @@ from backendctl.provision import app
 from backendctl.provision.locks import read_locks
 from backendctl.spec.model import Environment, PlatformName, Spec
 from backendctl.workflows.infra import destroy, drift, recovery
-from tests.engine.world import Silent, World, kubernetes_home, sound
+from tests.engine.world import Silent, World, in_flight, kubernetes_home, sound
 from tests.waiting import eventually
 
 pytestmark = [
@@ -124,13 +123,3 @@ def test_an_engine_killed_in_the_middle_is_recovered_from(world: World, cluster:
     assert cluster.get("ResourceQuota", "shop") is not None
     destroy.destroy(world.opened(), Silent(), lambda _losses: None, delete_data=True)
     assert cluster.get("Namespace", world.namespace) is None
-
-
-def in_flight(state: Path) -> Sequence[tuple[str, str]]:
-    """Kind and name of what is being created, as the state on the disk says."""
-    try:
-        pending = json.loads(state.read_bytes())["checkpoint"]["latest"]["pending_operations"]
-    except (OSError, ValueError, KeyError):
-        return ()
-    urns = [each["resource"]["urn"].split("::") for each in pending or ()]
-    return [(urn[2].rpartition(":")[2], urn[3]) for urn in urns]

@@ -17,6 +17,7 @@ from tests.cluster.commands import ClusterError, run
 from tests.cluster.layout import Layout
 from tests.cluster.preconditions import lacking
 from tests.cluster.session import CHECKOUT
+from tests.cluster.standing import UNUSED
 from tests.commands import Project
 from tests.waiting import eventually
 
@@ -34,21 +35,6 @@ _UP = """
 import pathlib, sys
 from tests.cluster import lifecycle
 lifecycle.up(pathlib.Path(sys.argv[1]), gateway=False)
-"""
-
-_PROMISES = """\
-[service]
-name = "shop"
-start = "serve"
-
-[load]
-peak_rps = 1
-peak_users = 10
-
-[environments.trial]
-platform = "kubernetes"
-gateway_class = "any"
-registry = "registry.invalid"
 """
 
 
@@ -119,7 +105,7 @@ def test_what_a_killed_start_left_is_taken_down(
 
 def _assert_lacks_gateway_api(cluster: lifecycle.Cluster, folder: Path) -> None:
     """It is the one cluster here without: a user of it is told what is missing."""
-    (folder / "backend.toml").write_text(_PROMISES)
+    (folder / "backend.toml").write_text(UNUSED)
     cluster.kubectl("create", "namespace", "shop-trial")
     said = Project(folder).run(
         "status", "--env", "trial", KUBECONFIG=str(cluster.layout.kubeconfig)

@@ -8,32 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.standing import ADMIN, administrator, token_of
+from tests.cluster.standing import ADMIN, UNUSED, administrator, token_of
 from tests.commands import Project, Said
 
 pytestmark = pytest.mark.cluster
 
 _SOON = 25.0
 """Seconds; most of it is a busy machine's own."""
-_PROMISES = """\
-[service]
-name = "shop"
-start = "serve"
-
-[load]
-peak_rps = 1
-peak_users = 10
-
-[environments.trial]
-platform = "kubernetes"
-gateway_class = "any"
-registry = "registry.invalid"
-"""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    (tmp_path / "backend.toml").write_text(_PROMISES)
+    (tmp_path / "backend.toml").write_text(UNUSED)
     return Project(tmp_path)
 
 

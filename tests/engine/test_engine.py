@@ -24,7 +24,7 @@ from backendctl.workflows.infra import destroy, recovery
 from backendctl.workflows.infra.preview import telling
 from tests.cluster.session import CHECKOUT
 from tests.commands import Project
-from tests.engine.world import AWS, Silent, World, sound
+from tests.engine.world import AWS, Silent, World, in_flight, sound
 from tests.fakes.echo_provider import plugin
 from tests.waiting import eventually
 
@@ -252,7 +252,7 @@ def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
         [engine] = infrastructure._running()
         assert engine.pid is not None
         written = world.backend().folder / "state/.pulumi/stacks/shop-network/prod.json"
-        assert eventually(lambda: b'"creating"' in written.read_bytes())
+        assert eventually(lambda: ("Subnet", "a") in in_flight(written))
         os.kill(engine.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
@@ -285,17 +285,6 @@ def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
     assert again[0].changed == ()
 
 
-def being_created(state: Path) -> set[str]:
-    """Types of what the engine is creating just now, as a stack's state says."""
-    if not state.exists():
-        return set()
-    try:
-        pending = json.loads(state.read_bytes())["checkpoint"]["latest"].get("pending_operations")
-    except ValueError:  # it is being written
-        return set()
-    return {each["resource"]["type"] for each in pending or () if each["type"] == "creating"}
-
-
 def test_a_signal_to_the_command_reaches_the_engine(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,17 +298,17 @@ def test_a_signal_to_the_command_reaches_the_engine(
     project.write("backend.toml", ON_AWS)
     state = world.backend().folder / "state/.pulumi/stacks/shop-network/prod.json"
 
-    def stopped(kind: str) -> "subprocess.Popen[str]":
-        """A command that was asked to stop while a thing of that kind is being created."""
+    def stopped(kind: str, name: str) -> "subprocess.Popen[str]":
+        """A command that was asked to stop while this is being created."""
         command = project.start("infra", "up", "--env", "prod", "--yes")
-        assert eventually(lambda: kind in being_created(state), 60)
+        assert eventually(lambda: (kind, name) in in_flight(state), 60)
         command.send_signal(signal.SIGINT)
         assert command.stderr is not None
         assert any("stopping: what is in flight" in line for line in command.stderr)
         return command
 
     hang = world.rule("hang-unnamed")  # the VPC
-    command = stopped("aws:ec2/vpc:Vpc")
+    command = stopped("Vpc", "main")
     hang.unlink()
     said = project.said(command.wait(60), *command.communicate())
     assert (said.exit, said.code) == (130, "interrupted"), said.text
@@ -329,7 +318,7 @@ def test_a_signal_to_the_command_reaches_the_engine(
     assert [file.name.partition("-")[0] for file in world.cloud.iterdir()] == ["vpc"]
 
     hang = world.rule("hang-subnet-a")
-    command = stopped("aws:ec2/subnet:Subnet")
+    command = stopped("Subnet", "a")
     [lock] = world.locks()
     os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
     said = project.said(command.wait(60), *command.communicate())

@@ -1,5 +1,6 @@
 """A project whose stacks are the test's own, on the real engine."""
 
+import json
 import os
 import shutil
 import threading
@@ -190,3 +191,13 @@ def sound(outcome: Outcome[T]) -> T:
     assert not outcome.skipped, outcome.skipped
     assert outcome.result is not None
     return outcome.result
+
+
+def in_flight(state: Path) -> Sequence[tuple[str, str]]:
+    """Kind and name of what is being worked on, as a stack's state on the disk says."""
+    try:
+        latest = json.loads(state.read_bytes())["checkpoint"]["latest"]
+    except (OSError, ValueError):  # not there yet, or being written
+        return ()
+    urns = [each["resource"]["urn"].split("::") for each in latest.get("pending_operations") or ()]
+    return [(urn[2].rpartition(":")[2], urn[3]) for urn in urns]
