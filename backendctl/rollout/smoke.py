@@ -33,22 +33,35 @@ def probe(url: str, paths: Sequence[str], host: str = "", patience: float = PATI
 
     headers = {PREVIEW_HEADER: "smoke", **({"host": host} if host else {})}
     extensions = {"sni_hostname": host} if host and url.startswith("https") else {}
+
+    def asked(path: str) -> int | httpx.HTTPError:
+        try:
+            return client.get(path, extensions=extensions).status_code
+        except httpx.HTTPError as error:
+            return error
+
     # trust_env: a proxy that the user's shell names must not stand between us and our gateway.
     with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
         for place, path in enumerate(paths):
+            answer, times = asked(path), 1
             end = time.monotonic() + patience
-            asked = 0
-            while True:
-                asked += 1
-                status = 0
-                try:
-                    status = client.get(path, extensions=extensions).status_code
-                    problem = f"GET {path} answered {status}, {asked} times of {asked}"
-                except httpx.HTTPError as error:
-                    problem = f"GET {path}: {type(error).__name__}: {error}"
-                if status // 100 == 2 or (place > 0 and 0 < status < 500):
-                    break
-                if asked >= REQUESTS and (status != NOT_YET or time.monotonic() >= end):
-                    return problem
-                time.sleep(_PAUSE if status == NOT_YET else 0)
+            while not _good(answer, readiness=place == 0):
+                hears = answer == NOT_YET and time.monotonic() < end
+                if times >= REQUESTS and not hears:
+                    return _in_words(path, answer, times)
+                if hears:
+                    time.sleep(_PAUSE)
+                answer, times = asked(path), times + 1
     return ""
+
+
+def _good(answer: int | Exception, *, readiness: bool) -> bool:
+    if isinstance(answer, Exception):
+        return False
+    return answer // 100 == 2 or (answer < 500 and not readiness)
+
+
+def _in_words(path: str, answer: int | Exception, times: int) -> str:
+    if isinstance(answer, Exception):
+        return f"GET {path}: {type(answer).__name__}: {answer}"
+    return f"GET {path} answered {answer}, {times} times of {times}"
