@@ -108,9 +108,8 @@ def needed(
 ) -> Sequence[Permission]:
     """All that a role is given."""
     here, there = naming.namespace, gateway.namespace
-    granted = [(here, rule) for rule in _RULES[role]]
+    granted = [(here, rule) for rule in _within(role, here)]
     granted += [(there, rule) for rule in _PROXIES]
-    granted.append(("", _rule("", "namespaces", ("get",), [here])))
     classes = [gateway_class] if gateway_class else ()
     granted.append(("", _rule(GATEWAY_API, "gatewayclasses", ("get",), classes)))
     found = [
@@ -129,11 +128,10 @@ def manifests(naming: Naming, gateway: Reference, gateway_class: str) -> Iterato
     `gateway_class`: "" for a Gateway of somebody else's, whose class is not known here.
     """
     yield _account(naming, SERVICE)
-    namespace = _rule("", "namespaces", ("get",), [naming.namespace])
     for role in ROLES:
         yield _account(naming, role)
         name = naming.account(role)
-        yield _role(naming, name, naming.namespace, (*_RULES[role], namespace))
+        yield _role(naming, name, naming.namespace, _within(role, naming.namespace))
         yield _binding(naming, name, naming.namespace, name, [role])
     # In its own namespace, where that is another: whoever runs the gateway grants this with it.
     name = f"{naming.namespace}-traffic"
@@ -155,6 +153,11 @@ def manifests(naming: Naming, gateway: Reference, gateway_class: str) -> Iterato
         "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": classes},
         "subjects": _subjects(naming, ROLES),
     }
+
+
+def _within(role: str, namespace: str) -> Sequence[Rule]:
+    """What a role may do in its namespace. To the server a namespace is in itself."""
+    return (*_RULES[role], _rule("", "namespaces", ("get",), [namespace]))
 
 
 def _account(naming: Naming, role: str) -> Manifest:
