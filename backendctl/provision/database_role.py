@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from backendctl.platforms.kubernetes import access
+from backendctl.platforms.kubernetes import access, restricted
 from backendctl.platforms.kubernetes.naming import DOMAIN, Naming
 from backendctl.provision.external import TLS, Manifest, Reached, external_secret, templated
 from backendctl.shipped.stacks.inputs import MASTER, ROLE
@@ -111,11 +111,7 @@ def _pod(naming: Naming, secret: str) -> Manifest:
         "serviceAccountName": naming.account(access.SERVICE),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod() | {"runAsUser": _USER},
         "containers": [
             {
                 "name": "psql",
@@ -127,11 +123,7 @@ def _pod(naming: Naming, secret: str) -> Manifest:
                     "requests": {"cpu": "50m", "memory": "64Mi"},
                     "limits": {"memory": "64Mi"},
                 },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": restricted.container(),
             }
         ],
     }

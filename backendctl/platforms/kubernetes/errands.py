@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backendctl.platforms.base import ERRAND_FOLDER, ERRAND_SECRETS, INDEX_VARIABLE, Errand
+from backendctl.platforms.kubernetes import restricted
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.resources import Size
 
@@ -92,13 +93,8 @@ def _pod(errand: Errand, naming: Naming, image: str, name: str) -> Manifest:
         "enableServiceLinks": False,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": _GRACE,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod()
+        | {"runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
         "containers": [
             {
                 "name": CONTAINER,
@@ -118,11 +114,7 @@ def _pod(errand: Errand, naming: Naming, image: str, name: str) -> Manifest:
                     },
                 ],
                 "resources": Size(errand.cores, errand.memory, 1).requirements(),
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": restricted.container(),
                 "volumeMounts": mounts,
             }
         ],

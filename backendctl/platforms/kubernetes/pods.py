@@ -6,6 +6,7 @@ from typing import Any
 
 from backendctl.platforms import variables
 from backendctl.platforms.base import Release
+from backendctl.platforms.kubernetes import restricted
 from backendctl.platforms.kubernetes.naming import SECRET_KEY, Naming, bound_secrets
 from backendctl.platforms.kubernetes.resources import Size
 from backendctl.spec.model import Environment, Spec
@@ -107,11 +108,7 @@ def container(name: str, image: str, size: Size, rest: Manifest) -> Manifest:
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "resources": size.requirements(),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": restricted.container(),
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
         **rest,
     }
@@ -123,10 +120,7 @@ def pod(surroundings: Surroundings, holds: Manifest, rest: Manifest) -> Manifest
         "serviceAccountName": surroundings.naming.account("service"),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod(),
         "containers": [holds],
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": _SCRATCH}}],
         **rest,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backendctl.platforms.base import LOAD_PODS, WATCHDOG
-from backendctl.platforms.kubernetes import access
+from backendctl.platforms.kubernetes import access, restricted
 from backendctl.platforms.kubernetes.kinds import GATEWAY_API
 from backendctl.platforms.kubernetes.naming import (
     COMPONENT_LABEL,
@@ -33,7 +33,6 @@ whose proxies run elsewhere than the Gateway stands."""
 
 LOAD_PORT = 5557
 """Where the workers of a load test reach their conductor."""
-_ARMS = 2
 _JOBS = 2
 """A migration and a command of somebody's at the same time."""
 _DRIVERS = 2
@@ -154,7 +153,7 @@ def _policy(
 def _quota(spec: Spec, environment: Environment, naming: Naming) -> Manifest:
     """Two releases at their full size, jobs, a load test; a mistake beyond that is refused."""
     size = Size.of(spec, environment)
-    own = _ARMS * derive.replicas(spec, environment) + _JOBS
+    own = derive.ARMS * derive.replicas(spec, environment) + _JOBS
     cores = own * size.millicores / 1000 + _DRIVERS * _DRIVER_CORES + LOAD_PODS * _LOAD_CORES
     memory = own * size.memory + _DRIVERS * _DRIVER_MEMORY + LOAD_PODS * _LOAD_MEMORY
     # While a release is replaced or moved to other nodes, its pods are there twice.
@@ -236,10 +235,7 @@ def _watching(naming: Naming, image: str) -> Manifest:
         "serviceAccountName": naming.account(access.WATCHDOG),
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.pod(),
         "containers": [
             {
                 "name": WATCHDOG,
@@ -250,11 +246,7 @@ def _watching(naming: Naming, image: str) -> Manifest:
                     "requests": {"cpu": "50m", "memory": "128Mi"},
                     "limits": {"memory": "256Mi"},
                 },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": restricted.container(),
                 "volumeMounts": [
                     {"name": "recorded", "mountPath": "/etc/backendctl", "readOnly": True},
                     {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own

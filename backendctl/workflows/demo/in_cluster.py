@@ -220,6 +220,7 @@ def _of(base: str) -> str:
 
 
 def _stores(opened: Opened, image: str) -> Iterator[Mapping[str, Any]]:
+    from backendctl.platforms.kubernetes import restricted
     from backendctl.platforms.kubernetes.naming import Naming, bound_secrets
 
     password = secrets.token_urlsafe(24)
@@ -254,11 +255,7 @@ def _stores(opened: Opened, image: str) -> Iterator[Mapping[str, Any]]:
                 "spec": {
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "fsGroup": 10001,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
+                    "securityContext": restricted.pod() | {"fsGroup": 10001},
                     "containers": [_server(name, port, image) for name, port in _PORTS.items()],
                     "volumes": [
                         {"name": name, "emptyDir": {}} for name in ("postgres", "valkey", "scratch")
@@ -279,6 +276,8 @@ def _secret(name: str, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _server(name: str, port: int, image: str) -> Mapping[str, Any]:
+    from backendctl.platforms.kubernetes import restricted
+
     return {
         "name": name,
         "image": image,
@@ -286,11 +285,7 @@ def _server(name: str, port: int, image: str) -> Mapping[str, Any]:
         "envFrom": [{"secretRef": {"name": STORES}}],
         "ports": [{"containerPort": port}],
         "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": restricted.container(),
         "volumeMounts": [
             {"name": name, "mountPath": "/data"},
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
