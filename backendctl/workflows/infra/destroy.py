@@ -9,7 +9,7 @@ from backendctl.provision.adopted import ADOPTED, adopted_stack
 from backendctl.provision.changes import NAMESPACE
 from backendctl.provision.engine import Applied
 from backendctl.provision.infrastructure import Infrastructure
-from backendctl.provision.protection import last_copy, protected_by_cloud
+from backendctl.provision.protection import final_snapshot, protected_by_cloud
 from backendctl.provision.upstream import present
 from backendctl.workflows.infra.opened import Opened
 from backendctl.workflows.infra.outcomes import results
@@ -42,12 +42,13 @@ class Losses:
     @property
     def without_copy(self) -> Sequence[Held]:
         """Data stores that would leave no snapshot behind."""
-        found = []
-        for each in self.resources:
-            copy = last_copy(each.type, each.inputs)
-            if copy is not None and not copy.name:
-                found.append(each)
-        return found
+        return [each for each in self.resources if final_snapshot(each.type, each.inputs) == ""]
+
+    @property
+    def snapshots(self) -> Mapping[str, Held]:
+        """By name, what each final snapshot will be of."""
+        named = ((final_snapshot(each.type, each.inputs), each) for each in self.resources)
+        return {name: each for name, each in named if name}
 
     @property
     def adopted_lost(self) -> Sequence[Held]:
@@ -66,10 +67,9 @@ class Losses:
             yield f"{stack}: {count} resources"
         for stack in self.standing:
             yield f"{stack}: stays whole, what is kept stands on it"
+        for name, each in self.snapshots.items():
+            yield f"  {each.title} leaves the final snapshot {name}"
         for each in self.resources:
-            copy = last_copy(each.type, each.inputs)
-            if copy is not None and copy.name:
-                yield f"  {each.title} leaves the final snapshot {copy.name}"
             if each.taken_over:
                 yield f"  {each.title} stays, with what is not the stack's: it was there before"
             if each.retained:
@@ -93,11 +93,7 @@ class Losses:
             "adopted_lost": [{"urn": e.urn, "id": e.id} for e in self.adopted_lost],
             "without_snapshot": [{"urn": e.urn, "id": e.id} for e in self.without_copy],
             "protected": [{"urn": e.urn, "id": e.id, "stack": e.stack} for e in self.protected],
-            "snapshots": [
-                copy.name
-                for each in self.resources
-                if (copy := last_copy(each.type, each.inputs)) is not None and copy.name
-            ],
+            "snapshots": list(self.snapshots),
         }
 
 
@@ -118,7 +114,7 @@ class Destroyed:
         for each in self.stacks:
             yield f"{each.stack}: {len(each.changed)} deleted"
         yield from (f"kept: {each.title} ({each.id})" for each in self.kept)
-        yield from (f"final snapshot: {name}" for name in self.losses.data()["snapshots"])
+        yield from (f"final snapshot: {name}" for name in self.losses.snapshots)
 
 
 def destroy(
