@@ -25,6 +25,7 @@ from bench.shop.drivers import Cue, Death, run
 from bench.shop.environment import MIGRATION, Pace, Shop
 from bench.shop.users import Failure, Report
 from tests.cluster.standing import account, kubeconfig, standing
+from tests.cluster.trial import dockerfile
 from tests.waiting import eventually
 
 NAME = "trial"
@@ -182,6 +183,5 @@ def _tree(folder: Path) -> Path:
     tree.mkdir()
     shutil.copy(service.__file__, tree / "service.py")
     (tree / "migrate.py").write_text(MIGRATION)
-    base = os.environ["BACKENDCTL_TEST_BASE_IMAGE"]
-    (tree / "Dockerfile").write_text(f"FROM {base}\nWORKDIR /srv\nCOPY *.py ./\nUSER 10001\n")
+    (tree / "Dockerfile").write_text(dockerfile("*.py"))
     return tree

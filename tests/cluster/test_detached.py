@@ -4,8 +4,6 @@ from, the watchdog, and the pods of a load test."""
 import json
 import os
 import shutil
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,43 +17,17 @@ from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.spec.load import load_spec
 from tests.cluster.standing import ADMIN, account, administrator, kubeconfig, standing
+from tests.cluster.trial import write_project
 from tests.commands import Project
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("images")]
 
-_SERVICE = Path(__file__).parents[1] / "conformance" / "service"
-_PROMISES = """\
-[service]
-name = "shop"
-start = "python3 app.py --port=$PORT"
-
-[build.arguments]
-PYTHON_IMAGE = "{base}"
-
-[load]
-peak_rps = 10
-peak_users = 10
-
-[slo]
-p95 = "5s"
-p99 = "10s"
-
-[rollout]
+_ROLLOUT = """
 strategy = "blue-green"
 warm_up = "1s"
 step_time = "1s"
 bake = "2s"
-
-[environments.trial]
-platform = "kubernetes"
-namespace = "{namespace}"
-registry = "{registry}"
-gateway = "{gateway}"
-host = "{namespace}.example.com"
-url = "{url}"
-replicas = 1
-driver_image = "{driver}"
 """
 
 
@@ -63,21 +35,7 @@ driver_image = "{driver}"
 def project(driver_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A service in an environment that `infra up` has made, as its pipeline sees it."""
     folder = tmp_path_factory.mktemp("shop")
-    shutil.copy(_SERVICE / "app.py", folder)
-    (folder / "Dockerfile").write_text(
-        "ARG PYTHON_IMAGE\nFROM ${PYTHON_IMAGE}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n"
-    )
-    (folder / "backend.toml").write_text(
-        _PROMISES.format(
-            namespace=f"away-{uuid.uuid4().hex[:8]}",
-            gateway=os.environ["BACKENDCTL_TEST_GATEWAY"],
-            url=os.environ["BACKENDCTL_TEST_GATEWAY_URL"],
-            base=os.environ["BACKENDCTL_TEST_BASE_IMAGE"],
-            registry=os.environ["BACKENDCTL_TEST_REGISTRY"],
-            driver=driver_image,
-        )
-    )
-    spec = load_spec(folder)
+    spec = write_project(folder, "away", _ROLLOUT, driver_image)
     environment = spec.environments["trial"]
     with standing(spec, environment) as admin:
         # The driver is followed from outside: only the pipeline's account is used from here.
@@ -87,14 +45,13 @@ def project(driver_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             up = found.run("up", "--env", "trial")
             assert up.exit == 0, up.text
             # It starts once the first `up` has written down what it works from.
-            assert eventually(lambda: _watched(admin, naming), 150)
+            assert eventually(lambda: _watched(admin, naming), 150, every=0.5)
             yield found
         admin.delete("Namespace", naming.namespace)
 
 
 def _watched(cluster: Cluster, naming: Naming) -> bool:
-    """Whether the watchdog runs; asked twice a second."""
-    time.sleep(0.5)
+    """Whether the watchdog runs."""
     found = cluster.list("Deployment", naming.labels("watchdog"))
     return any(each.get("status", {}).get("readyReplicas") for each in found)
 
@@ -151,8 +108,7 @@ _OFFER = ("loadtest", "run", "--env", "trial", "--confirm", "trial", "--quick", 
 
 
 def left_of_load(naming: Naming) -> list[str]:
-    """What there is of any load test; asked twice a second."""
-    time.sleep(0.5)
+    """What there is of any load test."""
     cluster = administrator(naming.namespace)
     return [
         f"{kind} {each['metadata']['name']}"
@@ -178,7 +134,7 @@ def test_two_workers_in_pods_send_exactly_what_was_asked_for(
             "200"
         }, stage
     assert _SECRET not in json.dumps(said.answer) + said.stderr
-    assert eventually(lambda: left_of_load(naming) == [], 30), left_of_load(naming)
+    assert eventually(lambda: left_of_load(naming) == [], 30, every=0.5), left_of_load(naming)
 
 
 def test_a_worker_that_is_lost_is_named_and_the_measurement_is_invalid(
@@ -188,13 +144,12 @@ def test_a_worker_that_is_lost_is_named_and_the_measurement_is_invalid(
     cluster = administrator(naming.namespace)
 
     def sending() -> bool:
-        time.sleep(0.3)
         pods = [each["metadata"]["name"] for each in cluster.list("Pod", naming.labels("load"))]
         return len(pods) == 3 and any(
             '"stage": "hold"' in line for pod in pods for line in cluster.pod_logs(pod, lines=3)
         )
 
-    assert eventually(sending, 90)
+    assert eventually(sending, 90, every=0.3)
     workers = [
         each["metadata"]["name"]
         for each in cluster.list("Pod", naming.labels("load"))
@@ -208,7 +163,7 @@ def test_a_worker_that_is_lost_is_named_and_the_measurement_is_invalid(
     host = workers[1].rpartition("-")[0]
     why = said.data["verdict"]["reasons"]
     assert any("was lost" in each and f"at {host} " in each for each in why), why
-    assert eventually(lambda: left_of_load(naming) == [], 30), left_of_load(naming)
+    assert eventually(lambda: left_of_load(naming) == [], 30, every=0.5), left_of_load(naming)
 
 
 def test_an_environment_without_an_image_of_backendctl_says_how_to_get_one(

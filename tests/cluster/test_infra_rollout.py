@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +19,7 @@ from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.spec.load import load_spec
 from backendctl.spec.model import Environment, PlatformName
 from backendctl.workflows.infra.meant import require_gateway
+from tests.cluster.trial import write_project
 from tests.commands import Project
 from tests.engine.world import kubernetes_home
 from tests.waiting import eventually
@@ -34,32 +33,12 @@ pytestmark = [
     ),
 ]
 
-_SERVICE = Path(__file__).parents[1] / "conformance" / "service" / "app.py"
 _RPS = 30.0
 _LEGACY_PORT = 8000
-_PROMISES = """\
-[service]
-name = "shop"
-start = "python3 app.py --port=$PORT"
-
-[load]
-peak_rps = 10
-peak_users = 10
-
-[rollout]
+_ROLLOUT = """
 warm_up = "0s"
 bake = "1s"
 drain_deadline = "5s"
-
-[environments.trial]
-platform = "kubernetes"
-namespace = "{namespace}"
-registry = "{registry}"
-gateway = "{gateway}"
-host = "{namespace}.example.com"
-url = "{url}"
-driver_image = "{driver}"
-replicas = 1
 """
 
 
@@ -105,24 +84,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shop(home: Path, driver_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
-    namespace = f"infra-{uuid.uuid4().hex[:8]}"
-    url = os.environ["BACKENDCTL_TEST_GATEWAY_URL"]
-    shutil.copy(_SERVICE, folder)
-    base = os.environ["BACKENDCTL_TEST_BASE_IMAGE"]
-    (folder / "Dockerfile").write_text(f"FROM {base}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n")
-    (folder / "backend.toml").write_text(
-        _PROMISES.format(
-            namespace=namespace,
-            registry=os.environ["BACKENDCTL_TEST_REGISTRY"],
-            gateway=os.environ["BACKENDCTL_TEST_GATEWAY"],
-            url=url,
-            driver=driver_image,
-        )
-    )
-    spec = load_spec(folder)
-    cluster = Cluster(namespace)
+    spec = write_project(folder, "infra", _ROLLOUT, driver_image)
+    environment = spec.environments["trial"]
+    cluster = Cluster(environment.namespace)
     # Somebody else made the namespace.
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    metadata = {"name": environment.namespace}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     variables = pytest.MonkeyPatch()
     variables.setenv("PULUMI_HOME", str(home))
     variables.setenv("BACKENDCTL_PULUMI", os.environ["BACKENDCTL_TEST_PULUMI"])
@@ -131,13 +98,13 @@ def shop(home: Path, driver_image: str, tmp_path_factory: pytest.TempPathFactory
         for words in (("infra", "up", "--yes"), ("build",), ("up",)):
             said = project.run(*words, "--env", "trial")
             assert said.exit == 0, said.text
-        requests = [TrafficRequest(headers={"host": f"{namespace}.example.com"})]
-        with Traffic(url, _RPS, requests) as users:
-            naming = Naming.of(spec, spec.environments["trial"])
-            yield Shop(project, naming, cluster, url, users)
+        requests = [TrafficRequest(headers={"host": environment.host})]
+        with Traffic(environment.url, _RPS, requests) as users:
+            naming = Naming.of(spec, environment)
+            yield Shop(project, naming, cluster, environment.url, users)
     finally:
         variables.undo()
-        cluster.delete("Namespace", namespace)
+        cluster.delete("Namespace", environment.namespace)
 
 
 def test_a_rollout_is_no_drift_and_what_the_stack_owns_is_restored_under_traffic(

@@ -3,7 +3,6 @@ of being knowable, by the seam's own `await_ready`."""
 
 import json
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -31,11 +30,11 @@ from backendctl.platforms.kubernetes.resources import Size
 from backendctl.platforms.kubernetes.runtime import KubernetesRuntime
 from backendctl.spec.model import Environment, Load, PlatformName, Service, Spec
 from tests.cluster.commands import run
+from tests.cluster.trial import write_service
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-_SERVICE = Path(__file__).parents[1] / "conformance" / "service"
 _START = ("python3", "app.py", "--port=$PORT")
 _DEADLINE = 90.0
 """Seconds; no failure here may take that long to be said."""
@@ -93,9 +92,7 @@ class Space:
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The conformance service, built as `backendctl build` does."""
     folder = tmp_path_factory.mktemp("service")
-    shutil.copy(_SERVICE / "app.py", folder)
-    base = os.environ["BACKENDCTL_TEST_BASE_IMAGE"]
-    (folder / "Dockerfile").write_text(f"FROM {base}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n")
+    write_service(folder)
     environment = Environment(
         name="cluster",
         platform=PlatformName.KUBERNETES,

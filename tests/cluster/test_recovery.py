@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from backendctl.spec.load import load_spec
 from backendctl.workflows.watching import NAME
 from tests.cluster.session import CHECKOUT
 from tests.cluster.standing import account, kubeconfig, standing
+from tests.cluster.trial import write_project
 from tests.commands import Project
 from tests.waiting import eventually
 
@@ -39,43 +39,18 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-_SERVICE = Path(__file__).parents[1] / "conformance" / "service" / "app.py"
 _RPS = 30.0
 _FEW = 30.0
 """Seconds that restoring takes at most on a busy machine."""
 _MANY = 120.0
 """Seconds that a deploy takes at most on one."""
-_PROMISES = """\
-[service]
-name = "shop"
-start = "python3 app.py --port=$PORT"
-
-[load]
-peak_rps = 10
-peak_users = 10
-
-[slo]
-availability = "99%"
-error_rate = "5%"
-p95 = "5s"
-p99 = "10s"
-
-[rollout]
+_ROLLOUT = """
 steps = [50]
 warm_up = "0s"
 step_time = "2s"
 deadline = "10m"
 bake = "1s"
 drain_deadline = "5s"
-
-[environments.trial]
-platform = "kubernetes"
-namespace = "{namespace}"
-registry = "{registry}"
-gateway = "{gateway}"
-host = "{namespace}.example.com"
-url = "{url}"
-replicas = 1
 """
 _CANARY = ("--strategy", "canary")
 _AT_ONCE = ("--strategy", "blue-green", "--unjudged", "a test")
@@ -150,20 +125,7 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
-    namespace = f"recovery-{uuid.uuid4().hex[:8]}"
-    url = os.environ["BACKENDCTL_TEST_GATEWAY_URL"]
-    shutil.copy(_SERVICE, folder)
-    base = os.environ["BACKENDCTL_TEST_BASE_IMAGE"]
-    (folder / "Dockerfile").write_text(f"FROM {base}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n")
-    (folder / "backend.toml").write_text(
-        _PROMISES.format(
-            namespace=namespace,
-            registry=os.environ["BACKENDCTL_TEST_REGISTRY"],
-            gateway=os.environ["BACKENDCTL_TEST_GATEWAY"],
-            url=url,
-        )
-    )
-    spec = load_spec(folder)
+    spec = write_project(folder, "recovery", _ROLLOUT)
     environment = spec.environments["trial"]
     naming = Naming.of(spec, environment)
     with standing(spec, environment) as admin:
@@ -173,7 +135,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             up = project.run("up", "--env", "trial")
             assert up.exit == 0, up.text
             requests = [TrafficRequest(headers={"host": environment.host})]
-            with Traffic(url, _RPS, requests) as users:
+            with Traffic(environment.url, _RPS, requests) as users:
                 yield Shop(project, naming, admin, users)
             assert users.report.failures == []
         admin.delete("Namespace", naming.namespace)

@@ -88,8 +88,9 @@ def _kubernetes(
 
 
 def _image() -> dict[str, str]:
-    base = os.environ["BACKENDCTL_TEST_BASE_IMAGE"]
-    return {"Dockerfile": f"FROM {base}\nWORKDIR /srv\nCOPY app.py ./\nUSER 10001\n"}
+    from tests.cluster.trial import dockerfile
+
+    return {"Dockerfile": dockerfile()}
 
 
 def counted_by_prometheus(prometheus: str) -> Target:

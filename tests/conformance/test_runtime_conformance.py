@@ -60,7 +60,7 @@ def test_no_request_fails_while_releases_take_turns(world: World) -> None:
         thread.start()
     for weight in (10, 50, 100, 0, 100):
         world.platform.router.apply(Routes({first.number: 100 - weight, second.number: weight}))
-        time.sleep(0.1)
+        done.wait(0.1)
     world.platform.router.apply(Routes({second.number: 100}))
     assert world.platform.router.drain(first.number, 5)
     world.platform.runtime.stop(first.number)

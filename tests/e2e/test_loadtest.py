@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from backendctl.loadtest.results import LoadTestResult, load
 from backendctl.loadtest.runner import run_load_test
 from backendctl.loadtest.verdict import Result
 from backendctl.spec.model import Load, Service, Slo, Spec
-from tests.fakes.http_service import http_service
+from tests.fakes.http_service import RunningService, http_service
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("loadtest")]
 
@@ -336,6 +336,11 @@ def generators(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def asked_of(service: RunningService) -> int:
+    """How many requests it has seen."""
+    return sum(service.seen()["seen"].values())
+
+
 def _interruptible(url: str, folder: Path) -> "subprocess.Popen[str]":
     """A load test in a process of its own, in its hold."""
     process = subprocess.Popen(
@@ -354,7 +359,8 @@ def _interruptible(url: str, folder: Path) -> "subprocess.Popen[str]":
 def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(tmp_path: Path) -> None:
     with http_service() as service:
         process = _interruptible(service.url, tmp_path)
-        time.sleep(random.Random(1).uniform(0.2, 0.4))
+        asked = asked_of(service)
+        assert eventually(lambda: asked_of(service) > asked + 5, every=0.05)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=15) == Exit.INTERRUPTED
     assert not generators(tmp_path)
@@ -370,7 +376,4 @@ def test_generators_end_by_themselves_when_the_command_is_killed(tmp_path: Path)
         process = _interruptible(service.url, tmp_path)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
-        deadline = time.monotonic() + 10
-        while generators(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not generators(tmp_path)
+        assert eventually(lambda: not generators(tmp_path), 10, every=0.1)

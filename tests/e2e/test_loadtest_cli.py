@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -13,6 +12,7 @@ import psutil
 import pytest
 
 from tests.fakes.http_service import http_service
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("loadtest")]
 
@@ -152,10 +152,7 @@ def test_a_signal_stops_the_run_and_its_generators_and_keeps_the_partial_result(
     last = json.loads(out.splitlines()[-1])
     assert process.returncode == last["exit"] == 130
     assert "backendctl loadtest report" in last["error"]["next"][0]
-    deadline = time.monotonic() + 5
-    while _left(project) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _left(project)
+    assert eventually(lambda: not _left(project), 5, every=0.05)
     kept = answer(backendctl(project, "loadtest", "report", "-o", "json"))
     assert kept["data"]["interrupted"] is True
     assert kept["data"]["result"] != "pass"

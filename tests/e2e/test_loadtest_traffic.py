@@ -12,16 +12,14 @@ import pytest
 from backendctl.errors import BackendctlError
 from backendctl.loadtest.traffic import Traffic, TrafficRequest
 from tests.fakes.http_service import http_service
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("loadtest")]
 
 
 def send(traffic: Traffic, count: int) -> None:
     """Wait until so many requests have been answered."""
-    deadline = time.monotonic() + 20
-    while traffic.report.count < count and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert traffic.report.count >= count
+    assert eventually(lambda: traffic.report.count >= count, 20)
 
 
 def test_every_request_the_server_saw_is_in_the_report_and_the_other_way_round() -> None:

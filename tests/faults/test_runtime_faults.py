@@ -32,6 +32,7 @@ from backendctl.platforms.local.secrets import LocalSecrets
 from backendctl.platforms.local.store import LocalStore
 from backendctl.platforms.local.supervisor import Supervisor
 from backendctl.spec.model import Service
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.faults
 
@@ -162,16 +163,14 @@ def test_code_that_is_no_longer_kept_is_said_not_to_be(tree: Path, tmp_path: Pat
 
 
 def _ends(pid: int) -> bool:
-    until = time.monotonic() + 5
-    while time.monotonic() < until:
+    def ended() -> bool:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except FileNotFoundError:
             return True
-        if stat.rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.02)
-    return False
+        return stat.rpartition(")")[2].split()[0] == "Z"
+
+    return eventually(ended, 5)
 
 
 # --- running ------------------------------------------------------------------------------------
@@ -235,12 +234,12 @@ def test_a_stray_signal_ends_a_process_and_the_supervisor_brings_it_back(
     victim = supervisor.programs()["release-1-0"].pid
     assert victim is not None
     os.kill(victim, signal.SIGTERM)
-    until = time.monotonic() + 10
-    found = runtime.status(1)
-    while time.monotonic() < until and not (found.restarts == 1 and found.ready == 2):
-        time.sleep(0.02)
+
+    def back() -> bool:
         found = runtime.status(1)
-    assert (found.condition, found.restarts, found.ready) == (Condition.READY, 1, 2)
+        return (found.condition, found.restarts, found.ready) == (Condition.READY, 1, 2)
+
+    assert eventually(back), runtime.status(1)
 
 
 def test_a_hung_process_makes_the_release_unready_and_does_not_hang_the_look(

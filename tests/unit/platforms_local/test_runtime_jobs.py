@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -12,6 +11,7 @@ import pytest
 
 from backendctl.platforms.base import JobResult
 from backendctl.platforms.local.jobs import TIMED_OUT, run
+from tests.waiting import eventually
 
 
 def shell(
@@ -23,16 +23,15 @@ def shell(
 
 def gone(pid_file: Path) -> bool:
     """Whether the process whose pid is in the file ends within five seconds."""
-    until = time.monotonic() + 5
-    while time.monotonic() < until:
+
+    def ended() -> bool:
         text = pid_file.read_text().strip() if pid_file.exists() else ""
         try:
-            if text and psutil.Process(int(text)).status() == psutil.STATUS_ZOMBIE:
-                return True
+            return bool(text) and psutil.Process(int(text)).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
-        time.sleep(0.02)
-    return False
+
+    return eventually(ended, 5)
 
 
 @pytest.mark.parametrize(
