@@ -21,7 +21,8 @@ def doctor(session: Session) -> Answer:
     and the gateway, all permissions that a deploy needs, what `infra up` makes, registry, numbers,
     and the tools for images and stacks.
     """
-    from backendctl.workflows.doctor import Level, examine
+    from backendctl.workflows.doctor import examine
+    from backendctl.workflows.doctor_check import Level
 
     checks = examine(session.directory, session.environment)
     marks = {Level.OK: "ok  ", Level.WARNING: "warn", Level.FAILED: "FAIL"}

@@ -6,15 +6,15 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Holder, Platform, ServiceStatus, Store
 from backendctl.spec.model import PlatformName
 from backendctl.workflows import rollouts
+from backendctl.workflows.doctor_check import Check, Level, guarded
 
 DISK_WANTED = 2 << 30
 """Bytes: a database, a few releases and their dependencies."""
@@ -26,23 +26,6 @@ DISK_NEEDED = 64 << 20
 
 FIRST = ("cluster", "credentials", "gateway api", "namespace")
 """Without one of these nothing in a cluster can be asked for."""
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at."""
-
-    name: str
-    level: Level
-    found: str
-    next: str = ""
-    """What to type, or do, about it."""
 
 
 def examine(directory: Path, environment: str | None) -> Sequence[Check]:
@@ -151,15 +134,6 @@ def _project(directory: Path, environment: str | None) -> Iterator[Check]:
         "in flight": lambda: _driven(platform),
     }.items():
         yield guarded(name, look)
-
-
-def guarded(name: str, look: Callable[[], Check], level: Level = Level.FAILED) -> Check:
-    """What was found; an error of looking is a finding of that level."""
-    try:
-        return look()
-    except BackendctlError as error:
-        said = f"{error.message}: {error.cause}" if error.cause else error.message
-        return Check(name, level, said, next(iter(error.next), ""))
 
 
 def _running(statuses: Sequence[ServiceStatus]) -> Check:

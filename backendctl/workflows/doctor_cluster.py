@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ServiceStatus
 from backendctl.spec.model import Environment, Spec
-from backendctl.workflows.doctor import Check, Level, guarded
+from backendctl.workflows.doctor_check import Check, Level, guarded
 from backendctl.workflows.environment import Opened
 
 if TYPE_CHECKING:

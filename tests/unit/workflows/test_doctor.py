@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from backendctl.workflows import doctor
-from backendctl.workflows.doctor import DISK_NEEDED, DISK_WANTED, Level
+from backendctl.workflows.doctor import DISK_NEEDED, DISK_WANTED
+from backendctl.workflows.doctor_check import Level
 
 Usage = namedtuple("Usage", "total used free")
 

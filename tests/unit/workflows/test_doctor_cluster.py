@@ -12,7 +12,7 @@ from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.standing import manifests
 from backendctl.platforms.open import open_platform
 from backendctl.spec.model import Environment, Load, PlatformName, Service, Spec
-from backendctl.workflows.doctor import Check, Level
+from backendctl.workflows.doctor_check import Check, Level
 from backendctl.workflows.doctor_cluster import look_at_cluster, look_at_tools
 from backendctl.workflows.environment import Opened, choose
 from tests.fakes.kubernetes_api import FakeApi
