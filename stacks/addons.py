@@ -13,6 +13,8 @@ from backendctl.shipped.stacks import policies, versions
 from backendctl.shipped.stacks.alarms import Watched, alarms
 from backendctl.shipped.stacks.balancer import TARGET_PORT, Balancer, balancer
 from backendctl.shipped.stacks.charts import (
+    GATEWAY_LABEL,
+    GATEWAY_NAMESPACE,
     GATEWAY_SERVICE,
     SERVICE_LOGS,
     SERVICE_METRICS,
@@ -20,12 +22,11 @@ from backendctl.shipped.stacks.charts import (
 )
 from backendctl.shipped.stacks.cluster import ClusterOutputs
 from backendctl.shipped.stacks.data import DataOutputs
-from backendctl.shipped.stacks.inputs import AddonsInputs
+from backendctl.shipped.stacks.inputs import FROM_STACK, AddonsInputs
 from backendctl.shipped.stacks.network import NetworkOutputs
 from backendctl.shipped.stacks.scope import Scope
 
 SYSTEM = "kube-system"
-GATEWAY_NAMESPACE = "projectcontour"
 GATEWAY_CLASS = "backendctl"
 GATEWAY_CONTROLLER = "projectcontour.io/gateway-controller"
 SECRET_STORE = "aws-secrets-manager"  # noqa: S105 - a name
@@ -77,6 +78,7 @@ class _Inside:
         self._provider = kubernetes.Provider(
             "cluster",
             kubeconfig=cluster.kubeconfig,
+            cluster_identifier=FROM_STACK,
             enable_server_side_apply=True,
             opts=pulumi.ResourceOptions(parent=scope.component),
         )
@@ -90,9 +92,15 @@ class _Inside:
     def install(self, network: NetworkOutputs, data: DataOutputs, front: Balancer) -> None:
         """Every chart, after the rights its pods take."""
         place = self._inputs.place
-        crds = self._chart(versions.GATEWAY_API, GATEWAY_NAMESPACE)
+        home = self._gateway_namespace()
+        crds = self._chart(versions.GATEWAY_API, GATEWAY_NAMESPACE, after=[home])
         self._gateway_class(crds)
-        self._chart(versions.CONTOUR, GATEWAY_NAMESPACE, after=[crds])
+        self._chart(
+            versions.CONTOUR,
+            GATEWAY_NAMESPACE,
+            after=[crds],
+            given={"contour": {"ingressStatusAddress": front.address}},
+        )
         controller = self._identity(
             "aws-load-balancer-controller", SYSTEM, _registering(front.target_group_arn)
         )
@@ -132,11 +140,18 @@ class _Inside:
             atomic=True,
             cleanup_on_fail=True,
             timeout=MINUTES_5,
-            values={**values(chart, self._inputs), **(given or {})},
+            values=_merged(values(chart, self._inputs), given or {}),
             opts=self._options(after),
         )
         self._installed[chart.name] = release
         return release
+
+    def _gateway_namespace(self) -> Any:
+        return kubernetes.core.v1.Namespace(
+            "gateway",
+            metadata={"name": GATEWAY_NAMESPACE, "labels": {GATEWAY_LABEL: "true"}},
+            opts=self._options(),
+        )
 
     def _gateway_class(self, crds: Any) -> None:
         kubernetes.apiextensions.CustomResource(
@@ -220,6 +235,16 @@ class _Inside:
             )
             for kind in (SERVICE_LOGS, SERVICE_METRICS)
         ]
+
+
+def _merged(chosen: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a chart, and what only the other resources say."""
+    both = {
+        key: _merged(chosen[key], value)
+        for key, value in given.items()
+        if isinstance(value, Mapping) and key in chosen
+    }
+    return {**chosen, **given, **both}
 
 
 # --- what each may do -------------------------------------------------------------------------

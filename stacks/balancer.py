@@ -12,6 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from backendctl.shipped.stacks import policies
+from backendctl.shipped.stacks.charts import BALANCER_IDLE
 from backendctl.shipped.stacks.inputs import AddonsInputs
 from backendctl.shipped.stacks.network import ANYWHERE, NetworkOutputs
 from backendctl.shipped.stacks.scope import Scope
@@ -57,7 +58,7 @@ def balancer(scope: Scope, inputs: AddonsInputs, network: NetworkOutputs) -> Bal
         desync_mitigation_mode="defensive",
         enable_deletion_protection=not place.releasing,
         enable_http2=True,
-        idle_timeout=60,
+        idle_timeout=BALANCER_IDLE,
         access_logs={"bucket": logs.bucket, "enabled": True},
         tags=place.tagged("balancer"),
         opts=scope.holds_data(),

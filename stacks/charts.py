@@ -6,7 +6,17 @@ from typing import Any
 from backendctl.shipped.stacks import versions
 from backendctl.shipped.stacks.inputs import AddonsInputs
 
-GATEWAY_SERVICE = "contour-envoy"
+GATEWAY_NAMESPACE = "projectcontour"
+GATEWAY_SERVICE = "envoy"
+"""Names by which the platform finds the gateway's proxies: Contour's own."""
+GATEWAY_LABEL = "backendctl.dev/gateway"
+"""On that namespace: network policies of environments let requests from there in."""
+BALANCER_IDLE = 60
+"""Seconds after which the load balancer closes a connection that it keeps to the gateway."""
+GATEWAY_IDLE = BALANCER_IDLE + 15
+"""The gateway closes later than that: else a request may be sent into a connection that it is
+closing, and the load balancer answers 502 (Elastic Load Balancing documentation, "Troubleshoot your
+Application Load Balancers", HTTP 502)."""
 SERVICE_LOGS = "service-logs"
 SERVICE_METRICS = "service-metrics"
 Values = dict[str, Any]
@@ -53,6 +63,9 @@ def _contour(inputs: AddonsInputs) -> Values:
         "configInline": {
             "gateway": {"gatewayRef": {"namespace": inputs.namespace, "name": inputs.gateway}},
             "accesslog-format": "json",
+            # The load balancer's word on who asked, and that it was by HTTPS.
+            "network": {"num-trusted-hops": 1},
+            "timeouts": {"connection-idle-timeout": f"{GATEWAY_IDLE}s"},
         },
         "contour": {
             "replicaCount": 2,
@@ -62,7 +75,12 @@ def _contour(inputs: AddonsInputs) -> Values:
         "envoy": {
             "kind": "deployment",
             "replicaCount": inputs.gateway_replicas,
-            "service": {"name": GATEWAY_SERVICE, "type": "ClusterIP"},
+            "service": {
+                "name": GATEWAY_SERVICE,
+                "type": "ClusterIP",
+                # The chart's own is "Local", which the API server takes of no ClusterIP.
+                "externalTrafficPolicy": "",
+            },
             "terminationGracePeriodSeconds": drain + 30,
             "topologySpreadConstraints": [
                 {**each, "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "envoy"}}}

@@ -60,6 +60,10 @@ class NetworkInputs:
     """Name of a cluster that exists: its security group is who may reach the database."""
 
 
+FROM_STACK = "environment"
+"""The Kubernetes provider's `clusterIdentifier` where the `cluster` stack says which cluster is
+meant: a kubeconfig that says the same in other words then replaces nothing that is in it."""
+
 MASTER = "owner"
 """RDS's master user of a database: RDS changes its password every seven days, and gives it nearly
 all rights. It makes the service's role; nothing else logs in as it."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from backendctl.provision.changes import NAMESPACE_TAKEN_OVER
 from backendctl.provision.connections import connections
 from backendctl.provision.definition import Inputs, StackDefinition
-from backendctl.provision.target import FROM_STACK, IDENTIFIER
+from backendctl.provision.target import IDENTIFIER
+from backendctl.shipped.stacks.inputs import FROM_STACK
 from backendctl.spec.model import Environment, PlatformName, Spec
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ from typing import Any
 
 from backendctl.errors import BackendctlError
 from backendctl.provision.changes import NAMESPACE, NAMESPACE_TAKEN_OVER
+from backendctl.shipped.stacks.inputs import FROM_STACK
 
 IDENTIFIER = "clusterIdentifier"
 """Input of the Kubernetes provider."""
-FROM_STACK = "environment"
-"""Its value where the `cluster` stack says which cluster is meant."""
 _PROVIDER = "pulumi:providers:kubernetes"
 
 
