@@ -21,6 +21,7 @@ from backendctl.spec.model import Auth, Cache, Data, Environment, Load, Service,
 from tests.waiting import eventually
 
 DEADLINE = 15.0
+HALF = Routes({1: 50, 2: 50}, fallback=1)
 
 _SERVER = r"""
 import base64, hashlib, json, sys, threading, time

@@ -4,34 +4,15 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Routes
 from backendctl.platforms.envoy_times import STANDARD_EDGES_MS
-from tests.local_platform.servers import HOST, Stand, stand
+from tests.local_platform.servers import HALF, HOST, Stand
 from tests.open_loop import OpenLoop
 from tests.waiting import eventually
-
-_HALF = Routes({1: 50, 2: 50}, fallback=1)
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with stand(tmp_path_factory.mktemp("meter")) as found:
-        yield found
-
-
-@pytest.fixture
-def halves(gateway: Stand) -> Iterator[Stand]:
-    """Releases 1 and 2 share the traffic; 2 stays dead when killed."""
-    gateway.up(1)
-    gateway.up(2, restart=False)
-    gateway.router.apply(_HALF)
-    yield gateway
-    gateway.clear()
 
 
 def test_errors_and_requests_of_both_arms_are_exact_across_changes_of_weight(
@@ -40,7 +21,7 @@ def test_errors_and_requests_of_both_arms_are_exact_across_changes_of_weight(
     meter = halves.meter()
     mix = (("GET", "/new?status=500"), ("POST", "/keep"), ("GET", "/keep"))
     with OpenLoop(halves.url, rps=200, mix=mix) as load:
-        for routes in (Routes({1: 80, 2: 20}, fallback=1), _HALF, Routes({1: 0, 2: 100})):
+        for routes in (Routes({1: 80, 2: 20}, fallback=1), HALF, Routes({1: 0, 2: 100})):
             load.run(0.5)
             halves.router.apply(routes)
         load.run(0.5)
@@ -151,7 +132,7 @@ def test_counters_start_again_with_the_gateway_and_that_is_visible(halves: Stand
         halves.get()
     before = meter.sample().arms
     os.kill(halves.pid("gateway"), 9)
-    assert eventually(lambda: halves.router.read() == _HALF)
+    assert eventually(lambda: halves.router.read() == HALF)
     after = meter.sample().arms
     assert sum(arm.requests for arm in before.values()) == 20
     assert sum(arm.requests for arm in after.values()) == 0

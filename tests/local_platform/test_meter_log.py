@@ -3,36 +3,15 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import pytest
 
 from backendctl.platforms.base import Breakdown, Routes
 from backendctl.platforms.local.meter import EnvoyMeter
 from backendctl.platforms.local.supervision import rotate
-from tests.local_platform.servers import Stand, stand
+from tests.local_platform.servers import HALF, Stand
 from tests.open_loop import OpenLoop
 from tests.waiting import eventually
-
-_HALF = Routes({1: 50, 2: 50}, fallback=1)
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with stand(tmp_path_factory.mktemp("log")) as found:
-        yield found
-
-
-@pytest.fixture
-def halves(gateway: Stand) -> Iterator[Stand]:
-    """Releases 1 and 2 share the traffic; 2 stays dead when killed."""
-    gateway.up(1)
-    gateway.up(2, restart=False)
-    gateway.router.apply(_HALF)
-    yield gateway
-    gateway.clear()
 
 
 def breakdown(meter: EnvoyMeter, number: int) -> Breakdown:
@@ -109,7 +88,7 @@ def test_the_log_goes_on_after_the_gateway_was_killed(halves: Stand) -> None:
     meter = halves.meter()
     meter.sample()
     os.kill(halves.pid("gateway"), 9)
-    assert eventually(lambda: halves.router.read() == _HALF)
+    assert eventually(lambda: halves.router.read() == HALF)
     halves.router.apply(Routes({1: 0, 2: 100}))
     assert halves.get("/orders/1?status=500")[0] == 500
     assert eventually(lambda: breakdown(meter, 2).errors == {"GET /orders/{id}": 1})

@@ -11,19 +11,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from backendctl.platforms.base import MIRROR_HEADER, PREVIEW_HEADER, Mirrored, Routes
-from tests.local_platform.servers import DEADLINE, Stand, stand
+from tests.local_platform.servers import DEADLINE, Stand
 from tests.open_loop import OpenLoop
 from tests.waiting import eventually
 
 COPIES_TO_2 = Routes({1: 100}, preview=2, mirror=100)
 READS = (("GET", "/keep"), ("GET", "/new"), ("HEAD", "/keep"))
 MIXED = (*READS, ("POST", "/keep"), ("DELETE", "/keep"))
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with stand(tmp_path_factory.mktemp("gateway")) as found:
-        yield found
 
 
 @dataclass

@@ -21,12 +21,6 @@ from tests.open_loop import OpenLoop
 from tests.waiting import eventually
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with stand(tmp_path_factory.mktemp("gateway")) as found:
-        yield found
-
-
 @pytest.fixture
 def serving(gateway: Stand) -> Iterator[Stand]:
     """Release 1 serves everything."""

@@ -19,13 +19,8 @@ from backendctl.rollout.outcome import Outcome
 from backendctl.rollout.states import Kind
 from backendctl.workflows import environment, rollouts
 from backendctl.workflows.environment import Opened
-from tests.fakes.platform import Behaviour, Fake, fake_platform
+from tests.fakes.platform import Behaviour, Fake
 from tests.fakes.rollouts import Desk, means
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return fake_platform()
 
 
 @pytest.fixture

@@ -30,21 +30,8 @@ from backendctl.workflows.rollouts import (
     status,
     watch,
 )
-from tests.fakes.platform import Behaviour, Fake, Killed, fake_platform
+from tests.fakes.platform import Behaviour, Fake, Killed
 from tests.fakes.rollouts import Desk, means, spec_with
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return fake_platform()
-
-
-@pytest.fixture
-def desk(fake: Fake) -> Desk:
-    desk = Desk(fake)
-    assert desk.deploy().result == "promoted"
-    desk.events.clear()
-    return desk
 
 
 @pytest.fixture

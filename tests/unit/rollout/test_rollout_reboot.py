@@ -10,21 +10,9 @@ from backendctl.rollout.events import BlockObserved, Event, Shifted
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.rollouts import Recovered, post_command, recover
 from backendctl.workflows.status import look
-from tests.fakes.platform import Fake, Killed, fake_platform
+from tests.fakes.platform import Fake, Killed
 from tests.fakes.progress import Listener
 from tests.fakes.rollouts import Desk, means
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return fake_platform()
-
-
-@pytest.fixture
-def desk(fake: Fake) -> Desk:
-    desk = Desk(fake)
-    assert desk.deploy().result == "promoted"
-    return desk
 
 
 def hold(fake: Fake, desk: Desk) -> None:

@@ -7,13 +7,8 @@ import pytest
 from backendctl.errors import BackendctlError
 from backendctl.rollout.states import Word
 from backendctl.spec.model import Environment, PlatformName, Spec
-from tests.fakes.platform import Fake, fake_platform
+from tests.fakes.platform import Fake
 from tests.fakes.rollouts import Desk, spec_with
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return fake_platform()
 
 
 def on(environment: Environment) -> Spec:

@@ -13,22 +13,8 @@ from backendctl.rollout.records import check, fold
 from backendctl.rollout.states import Kind, Result, Word
 from backendctl.spec.model import OnInconclusive, Strategy
 from backendctl.workflows.rollouts import history, run_rollback
-from tests.fakes.platform import Behaviour, Fake, fake_platform
+from tests.fakes.platform import Behaviour, Fake
 from tests.fakes.rollouts import Desk, means, spec_with
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return fake_platform()
-
-
-@pytest.fixture
-def desk(fake: Fake) -> Desk:
-    """A desk in front of an environment in which release 1 serves."""
-    desk = Desk(fake)
-    assert desk.deploy().result == "promoted"
-    desk.events.clear()
-    return desk
 
 
 def shares(desk: Desk) -> list[dict[int, int]]:

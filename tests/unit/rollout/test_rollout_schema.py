@@ -12,7 +12,7 @@ from backendctl.rollout.history import serving
 from backendctl.rollout.schema import Present, check_schema, present_schema
 from backendctl.workflows.migrations import checked
 from backendctl.workflows.rollouts import run_rollback
-from tests.fakes.platform import Fake, fake_platform
+from tests.fakes.platform import Fake
 from tests.fakes.rollouts import Desk, means
 
 A = Revision("a", (), "a.py")
@@ -42,11 +42,6 @@ class Database:
 def schema(*revisions: Revision, oldest: str | None = None) -> SchemaRange:
     newest = revisions[-1].name
     return SchemaRange(newest if oldest is None else oldest, newest, Tool.ALEMBIC, revisions)
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return fake_platform()
 
 
 @pytest.fixture

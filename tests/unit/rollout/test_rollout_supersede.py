@@ -17,21 +17,8 @@ from backendctl.workflows.rollouts import (
     refuse_a_second,
     supersede,
 )
-from tests.fakes.platform import Fake, Killed, fake_platform
+from tests.fakes.platform import Fake, Killed
 from tests.fakes.rollouts import Desk, means
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return fake_platform()
-
-
-@pytest.fixture
-def desk(fake: Fake) -> Desk:
-    desk = Desk(fake)
-    assert desk.deploy().result == "promoted"
-    desk.events.clear()
-    return desk
 
 
 def killed(fake: Fake, desk: Desk, kind: type[Event], phase: Phase | None = None) -> None:
