@@ -122,10 +122,13 @@ def needed(
     return list(dict.fromkeys(found))
 
 
-def manifests(naming: Naming, gateway: Reference, gateway_class: str) -> Iterator[Manifest]:
+def manifests(
+    naming: Naming, gateway: Reference, gateway_class: str, proxies: str = ""
+) -> Iterator[Manifest]:
     """Accounts, roles and bindings of an environment behind that Gateway.
 
-    `gateway_class`: "" for a Gateway of somebody else's, whose class is not known here.
+    `gateway_class`: "" for a Gateway of somebody else's, whose class is not known here. `proxies`:
+    the namespace of its proxies, where the stacks run them.
     """
     yield _account(naming, SERVICE)
     for role in ROLES:
@@ -135,8 +138,9 @@ def manifests(naming: Naming, gateway: Reference, gateway_class: str) -> Iterato
         yield _binding(naming, name, naming.namespace, name, [role])
     # In its own namespace, where that is another: whoever runs the gateway grants this with it.
     name = f"{naming.namespace}-traffic"
-    yield _role(naming, name, gateway.namespace, _PROXIES)
-    yield _binding(naming, name, gateway.namespace, name, ROLES)
+    for namespace in filter(None, (gateway.namespace, proxies)):
+        yield _role(naming, name, namespace, _PROXIES)
+        yield _binding(naming, name, namespace, name, ROLES)
     classes = f"{naming.namespace}-gateway-class"
     names = [gateway_class] if gateway_class else ()
     rules = [_rule(GATEWAY_API, "gatewayclasses", ("get",), names)]

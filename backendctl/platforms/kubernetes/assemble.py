@@ -9,7 +9,7 @@ from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.foundation import KubernetesFoundation
 from backendctl.platforms.kubernetes.gateway import Gateway
 from backendctl.platforms.kubernetes.meter import GatewayMeter, gateway_meter
-from backendctl.platforms.kubernetes.naming import Naming
+from backendctl.platforms.kubernetes.naming import Naming, gateway_of_stacks
 from backendctl.platforms.kubernetes.pods import Surroundings
 from backendctl.platforms.kubernetes.router import KubernetesRouter
 from backendctl.platforms.kubernetes.runtime import KubernetesRuntime
@@ -25,7 +25,7 @@ def open_kubernetes(project: Path, spec: Spec, environment: Environment) -> Plat
     """The environment in its cluster; touches nothing, and does not look for the cluster yet."""
     naming = Naming.of(spec, environment)
     cluster = Cluster(naming.namespace, environment.context)
-    gateway = Gateway(cluster, naming.gateway_of(environment), environment.url)
+    gateway = Gateway(cluster, naming.gateway_of(environment), _url(environment))
     store = KubernetesStore(cluster, naming)
     surroundings = Surroundings.of(spec, environment, naming)
     runtime = KubernetesRuntime(
@@ -49,11 +49,19 @@ def open_kubernetes(project: Path, spec: Spec, environment: Environment) -> Plat
     )
 
 
+def _url(environment: Environment) -> str:
+    """As stated. The load balancer of the stacks answers users by HTTPS, which the Gateway behind
+    it cannot say of itself."""
+    if environment.host and not environment.url and gateway_of_stacks(environment):
+        return f"https://{environment.host}"
+    return environment.url
+
+
 def recording_meter(spec: Spec, environment: Environment) -> GatewayMeter:
     """What the environment's watchdog samples and writes down; touches nothing yet."""
     naming = Naming.of(spec, environment)
     cluster = Cluster(naming.namespace, environment.context)
-    gateway = Gateway(cluster, naming.gateway_of(environment), environment.url)
+    gateway = Gateway(cluster, naming.gateway_of(environment), _url(environment))
     return _counted(cluster, gateway, spec, environment)
 
 

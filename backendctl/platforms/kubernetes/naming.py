@@ -159,6 +159,12 @@ def bound_secrets(spec: Spec, environment: Environment) -> Mapping[str, str]:
     return found
 
 
+def gateway_of_stacks(environment: Environment) -> bool:
+    """Whether the stacks run the gateway, and a load balancer of AWS before it."""
+    stated = environment.cluster or environment.gateway or environment.gateway_class
+    return environment.platform is PlatformName.AWS and not stated
+
+
 def stack_secrets(spec: Spec, environment: Environment) -> Mapping[str, str]:
     """Those of them that the stacks make: on AWS, unless the user names a Secret of their own or
     brings the cluster, in which there may be nothing to make them."""

@@ -16,10 +16,12 @@ from backendctl.platforms.kubernetes.naming import (
     DOMAIN,
     STACK_GATEWAY_CLASS,
     Naming,
+    gateway_of_stacks,
 )
 from backendctl.platforms.kubernetes.pods import PORT
 from backendctl.platforms.kubernetes.recorded import KEY
 from backendctl.platforms.kubernetes.resources import Size
+from backendctl.shipped.stacks.charts import GATEWAY_NAMESPACE as GATEWAY_HOME
 from backendctl.spec import derive
 from backendctl.spec.model import Environment, Spec
 
@@ -49,10 +51,11 @@ def manifests(spec: Spec, environment: Environment) -> Sequence[Manifest]:
     """All of it, for one environment; the namespace first."""
     naming = Naming.of(spec, environment)
     own = not environment.gateway
+    proxies = GATEWAY_HOME if gateway_of_stacks(environment) else ""
     gateway_class = (environment.gateway_class or STACK_GATEWAY_CLASS) if own else ""
     found = [
         _namespace(naming, own),
-        *access.manifests(naming, naming.gateway_of(environment), gateway_class),
+        *access.manifests(naming, naming.gateway_of(environment), gateway_class, proxies),
         *_network(naming, naming.gateway_of(environment).namespace),
         _quota(spec, environment, naming),
         _defaults(naming),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backendctl.platforms.kubernetes import access
+from backendctl.platforms.kubernetes import access, assemble
 from backendctl.platforms.kubernetes.kinds import KINDS
 from backendctl.platforms.kubernetes.naming import Naming, bound_secrets
 from backendctl.platforms.kubernetes.standing import manifests
@@ -184,3 +184,36 @@ def test_a_releases_number_is_found_again_in_its_name(number: int) -> None:
     assert naming.number(naming.release(number)) == number
     assert naming.number("shop-r2") is None
     assert naming.number(f"{naming.release(number)}-record-abc") is None
+
+
+def test_on_aws_every_role_may_ask_the_proxies_where_the_stacks_run_them() -> None:
+    wanted = Environment(name="prod", platform=PlatformName.AWS)
+    found = manifests(spec_of(wanted), wanted)
+    there = [e for e in found if e["metadata"].get("namespace") == "projectcontour"]
+    assert [each["kind"] for each in there] == ["Role", "RoleBinding"]
+    rules = there[0]["rules"]
+    assert {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]} in rules
+    assert len(there[1]["subjects"]) == len(access.ROLES)
+
+
+@pytest.mark.parametrize(
+    "stated", [{"gateway_class": "eg"}, {"gateway": "edge/shared", "cluster": "platform"}]
+)
+def test_on_aws_a_gateway_of_somebody_elses_is_theirs_to_open(stated: dict[str, str]) -> None:
+    wanted = Environment(name="prod", platform=PlatformName.AWS, **stated)
+    found = manifests(spec_of(wanted), wanted)
+    assert "projectcontour" not in {each["metadata"].get("namespace") for each in found}
+
+
+@pytest.mark.parametrize(
+    ("stated", "url"),
+    [
+        ({}, "https://shop.example.com"),
+        ({"url": "https://edge.example.com"}, "https://edge.example.com"),
+        ({"cluster": "platform", "gateway_class": "eg"}, ""),
+    ],
+)
+def test_on_aws_users_reach_the_service_by_https(stated: dict[str, str], url: str) -> None:
+    """The Gateway itself has a listener for HTTP only: TLS ends at the load balancer."""
+    wanted = Environment(name="prod", platform=PlatformName.AWS, host="shop.example.com", **stated)
+    assert assemble._url(wanted) == url
