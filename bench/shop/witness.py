@@ -4,7 +4,8 @@ import asyncio
 from pathlib import Path
 
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
-from backendctl.platforms.local.envoy_config import Arm, routes_served
+from backendctl.platforms.local.envoy_arms import Arm
+from backendctl.platforms.local.envoy_routes import routes_served
 
 GAP = 0.2
 

@@ -22,7 +22,7 @@ from backendctl.platforms.base import (
     Release,
     Routes,
 )
-from backendctl.platforms.local.envoy_config import route_table
+from backendctl.platforms.local.envoy_routes import route_table
 from backendctl.platforms.local.gateway import GatewayFiles
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.packages import Packager

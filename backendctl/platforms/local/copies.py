@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backendctl.platforms.base import Mirrored
-from backendctl.platforms.local.envoy_config import ORIGINALS, VIRTUAL_HOST
+from backendctl.platforms.local.envoy_arms import ORIGINALS, VIRTUAL_HOST
 
 COPY_COUNTERS = (
     "upstream_cx_destroy_remote_with_active_rq",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from backendctl.platforms.local.envoy_config import ROUTES_NAME, STAT_PREFIX
+from backendctl.platforms.local.envoy_arms import ROUTES_NAME, STAT_PREFIX
 from backendctl.platforms.local.unix_http import UnixConnection
 
 _TIMEOUT = 5.0

@@ -16,14 +16,11 @@ from pathlib import Path
 from backendctl.filesystem import PRIVATE_FILE, atomic_write, make_folder
 from backendctl.platforms.local.binaries import envoy_binary
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin
-from backendctl.platforms.local.envoy_config import (
-    DRAIN_SECONDS,
-    HOST,
-    bootstrap,
-    clusters,
-    route_table,
-)
+from backendctl.platforms.local.envoy_bootstrap import DRAIN_SECONDS, bootstrap
+from backendctl.platforms.local.envoy_clusters import clusters
+from backendctl.platforms.local.envoy_routes import route_table
 from backendctl.platforms.local.layout import Layout
+from backendctl.platforms.local.ports import HOST
 from backendctl.platforms.local.request_log import FLUSH_MS, access_log
 from backendctl.platforms.local.server import OnLine
 from backendctl.platforms.local.supervisor import Program

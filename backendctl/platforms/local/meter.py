@@ -30,7 +30,7 @@ from backendctl.platforms.local.copies import (
     originals_of,
 )
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
-from backendctl.platforms.local.envoy_config import Arm
+from backendctl.platforms.local.envoy_arms import Arm
 from backendctl.platforms.local.gateway import DEFAULT_SLOW_MS, GATEWAY
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.loglines import Tail, last_lines

@@ -12,7 +12,7 @@ from backendctl.migrations.revisions import heads
 from backendctl.platforms.base import OnLine, Package, Release, SchemaRange, Store
 from backendctl.platforms.local import packaging
 from backendctl.platforms.local.environments import Environment, Environments
-from backendctl.platforms.local.envoy_config import routes_served
+from backendctl.platforms.local.envoy_routes import routes_served
 from backendctl.platforms.local.gateway import GatewayFiles
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.live import LiveReleases

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from backendctl.platforms.base import Condition
-from backendctl.platforms.local.envoy_config import HOST
+from backendctl.platforms.local.ports import HOST
 from backendctl.platforms.local.supervisor import ProgramState, ProgramStatus
 
 PATIENCE = 1.0

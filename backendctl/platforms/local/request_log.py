@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from backendctl.platforms.endpoints import endpoint
-from backendctl.platforms.local.envoy_config import ATTEMPTS_HEADER, METADATA, RELEASE, TYPE, Arm
+from backendctl.platforms.local.envoy_arms import ATTEMPTS_HEADER, METADATA, RELEASE, TYPE, Arm
 
 SAMPLED_PERCENT = 5
 """Of all requests, failed or not: shows which clients reach which release."""

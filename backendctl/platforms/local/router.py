@@ -17,18 +17,12 @@ from backendctl.errors import BackendctlError
 from backendctl.filesystem import writing
 from backendctl.platforms.base import Routes
 from backendctl.platforms.local.envoy_admin import EnvoyAdmin, GatewayGoneError
-from backendctl.platforms.local.envoy_config import (
-    HOST,
-    Arm,
-    Endpoints,
-    arms_of,
-    clusters,
-    route_table,
-    routes_served,
-)
+from backendctl.platforms.local.envoy_arms import Arm, Endpoints, arms_of
+from backendctl.platforms.local.envoy_clusters import clusters
+from backendctl.platforms.local.envoy_routes import route_table, routes_served
 from backendctl.platforms.local.gateway import GATEWAY, GatewayFiles
 from backendctl.platforms.local.layout import Layout
-from backendctl.platforms.local.ports import Ports
+from backendctl.platforms.local.ports import HOST, Ports
 
 __all__ = ["Endpoints", "EnvoyRouter"]
 

@@ -20,7 +20,7 @@ from backendctl.platforms.base import (
     Store,
 )
 from backendctl.platforms.local import jobs, loglines, readiness
-from backendctl.platforms.local.envoy_config import Endpoints
+from backendctl.platforms.local.envoy_arms import Endpoints
 from backendctl.platforms.local.layout import Layout
 from backendctl.platforms.local.live import LiveRelease, LiveReleases
 from backendctl.platforms.local.migration_limits import MigrationLimits

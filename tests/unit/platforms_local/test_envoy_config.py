@@ -5,15 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backendctl.platforms.base import PREVIEW_HEADER, Routes
-from backendctl.platforms.local.envoy_config import (
-    Arm,
-    Endpoints,
-    arms_of,
-    bootstrap,
-    clusters,
-    route_table,
-    routes_served,
-)
+from backendctl.platforms.local.envoy_arms import Arm, Endpoints, arms_of
+from backendctl.platforms.local.envoy_bootstrap import bootstrap
+from backendctl.platforms.local.envoy_clusters import clusters
+from backendctl.platforms.local.envoy_routes import route_table, routes_served
 
 numbers = st.integers(1, 10_000)
 

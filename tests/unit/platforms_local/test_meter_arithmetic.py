@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from backendctl.platforms.base import ArmSample
 from backendctl.platforms.envoy_times import Bin, edges, latencies, resolvable
-from backendctl.platforms.local.envoy_config import Arm
+from backendctl.platforms.local.envoy_arms import Arm
 from backendctl.platforms.local.meter import (
     Counters,
     arm_samples,
