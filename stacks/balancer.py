@@ -49,7 +49,7 @@ def balancer(scope: Scope, inputs: AddonsInputs, network: NetworkOutputs) -> Bal
     logs = _logs(scope, inputs)
     made = aws.lb.LoadBalancer(
         "balancer",
-        name=place.within(32),
+        name=f"lb-{place.within(29)}",  # no balancer's name may begin with `internal-`
         load_balancer_type="application",
         internal=not public,
         subnets=network.public_subnet_ids if public else network.private_subnet_ids,
@@ -245,7 +245,7 @@ def _logs(scope: Scope, inputs: AddonsInputs) -> Any:
     place = inputs.place
     bucket = aws.s3.Bucket(
         "access-logs",
-        bucket_prefix=f"{place.within(30)}-access-",
+        bucket_prefix=f"{place.within(29)}-access-",
         tags=place.tagged("access-logs"),
         opts=scope.holds_data(),
     )
