@@ -13,6 +13,8 @@ from backendctl.shipped.stacks.site import Site
 from backendctl.shipped.stacks.versions import RDS_CERTIFICATE_AUTHORITY
 
 PORT = 5432
+LONGEST = 50
+"""Characters of an identifier: RDS takes 63, and `-replica-15` may follow."""
 LOGS = ("postgresql", "upgrade")
 BACKUP_WINDOW = "02:00-02:45"
 MAINTENANCE_WINDOW = "sun:03:00-sun:04:00"
@@ -35,13 +37,26 @@ def parameters(inputs: DatabaseInputs) -> Mapping[str, str]:
 
 
 NEEDS_RESTART = frozenset({"max_connections"})
+RESERVED = frozenset(
+    "all analyse analyze and any array as asc asymmetric "  # noqa: SIM905 - a hundred lines otherwise
+    "authorization binary both case cast check collate collation column concurrently "
+    "constraint create cross current_catalog current_date current_role current_schema "
+    "current_time current_timestamp current_user default deferrable desc distinct do else end "
+    "except false fetch for foreign freeze from full grant group having ilike in initially "
+    "inner intersect into is isnull join lateral leading left like limit localtime "
+    "localtimestamp natural not notnull null offset on only or order outer overlaps placing "
+    "primary references returning right select session_user similar some symmetric "
+    "system_user table tablesample then to trailing true union unique user using variadic "
+    "verbose when where window with".split()
+)
+"""Of PostgreSQL (pg_get_keywords, categories R and T), which RDS takes for no database's name."""
 
 
 def database(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
     """Make the database and its replicas; returns fields of DataOutputs."""
     place = site.place
     access = passwords.made(site, "database", ROLE)
-    logs = [site.log_group(f"database-{n}", f"/aws/rds/instance/{place.name}/{n}") for n in LOGS]
+    name = place.within(LONGEST)
     common = {
         "instance_class": inputs.instance_class,
         **_protection(site),
@@ -51,7 +66,8 @@ def database(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
     }
     primary = aws.rds.Instance(
         "database",
-        identifier=place.name,
+        identifier=name,
+        kms_key_id=site.key.arn,
         **_engine(place, inputs),
         **_master(site),
         **_recovery(place, inputs),
@@ -59,7 +75,7 @@ def database(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
         db_subnet_group_name=_subnets(site).name,
         allocated_storage=inputs.storage_gib,
         tags=place.tagged("database"),
-        opts=site.scope.holds_data(after=logs),
+        opts=site.scope.holds_data(after=_logs(site, "database", name)),
     )
     copies = [_replica(site, primary, number, common) for number in range(1, inputs.replicas + 1)]
     return {
@@ -74,21 +90,30 @@ def database(site: Site, inputs: DatabaseInputs) -> dict[str, Any]:
 
 
 def _replica(site: Site, primary: Any, number: int, common: Mapping[str, Any]) -> Any:
+    """In the primary's region, so under its key: RDS refuses to be told which."""
     name = f"replica-{number}"
+    identifier = f"{site.place.within(LONGEST)}-{name}"
     return aws.rds.Instance(
         name,
-        identifier=f"{site.place.name}-{name}",
+        identifier=identifier,
         replicate_source_db=primary.identifier,
         skip_final_snapshot=True,  # a copy: what it holds is the primary's
         **common,
         tags=site.place.tagged(name),
-        opts=site.scope.holds_data(),
+        opts=site.scope.holds_data(after=_logs(site, name, identifier)),
     )
 
 
+def _logs(site: Site, name: str, identifier: str) -> list[Any]:
+    return [
+        site.log_group(f"{name}-{kind}", f"/aws/rds/instance/{identifier}/{kind}") for kind in LOGS
+    ]
+
+
 def database_name(place: Place) -> str:
-    """A name that needs no quoting: `shop-api` has the database `shop_api`."""
-    return place.service.replace("-", "_")
+    """A name that needs no quoting: `shop-api` has the database `shop_api`, `order` `order_db`."""
+    name = place.service.replace("-", "_")
+    return f"{name}_db" if name in RESERVED else name
 
 
 def adopted_database(scope: Scope, inputs: DatabaseInputs) -> dict[str, Any]:
@@ -143,7 +168,6 @@ def _recovery(place: Place, inputs: DatabaseInputs) -> dict[str, Any]:
 def _protection(site: Site) -> dict[str, Any]:
     return {
         "storage_encrypted": True,
-        "kms_key_id": site.key.arn,
         "copy_tags_to_snapshot": True,
         "deletion_protection": not site.place.releasing,
     }

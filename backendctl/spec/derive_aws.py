@@ -126,7 +126,9 @@ def network_inputs(spec: Spec, environment: Environment, at: Place) -> NetworkIn
 FREE_INSIGHTS_DAYS = 7
 """Of Database Insights; what is kept longer needs its advanced mode."""
 STORAGE_GROWTH = 4
-"""Times the first size up to which storage grows by itself."""
+"""Times the first size up to which storage grows by itself, and no further than RDS's most."""
+MOST_STORAGE = 65_536
+"""GiB of one database on RDS."""
 NODE_DISK = 50
 """GiB for images, as small ones fill with those of old releases."""
 
@@ -148,7 +150,7 @@ def database_inputs(spec: Spec, environment: Environment) -> DatabaseInputs | No
         major=versions.POSTGRES,
         instance_class=database_machine(spec, environment).name,
         storage_gib=storage,
-        most_storage_gib=storage * STORAGE_GROWTH,
+        most_storage_gib=min(storage * STORAGE_GROWTH, MOST_STORAGE),
         multi_az=multi_az(spec, environment),
         replicas=spec.data.replicas,
         backup_days=backup_days(spec, environment),

@@ -13,6 +13,7 @@ from backendctl.platforms.local.ports import HOST, Ports
 from backendctl.platforms.local.postgres import Postgres
 from backendctl.platforms.local.supervisor import Supervisor
 from backendctl.provision.database_role import SCRIPT, STATEMENTS
+from backendctl.shipped.stacks.database import RESERVED
 from backendctl.shipped.stacks.inputs import MASTER, ROLE
 from tests.waiting import eventually
 
@@ -125,3 +126,11 @@ def test_a_run_that_fails_says_why(port: int) -> None:
     done = run(port, database="none")
     assert done.returncode != 0
     assert 'database "none" does not exist' in done.stderr
+
+
+def test_the_words_that_name_no_database_are_those_that_the_server_reserves(port: int) -> None:
+    with psycopg.connect(url(port, MASTER, MASTERS_PASSWORD)) as connection:
+        reserved = connection.execute(
+            "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
+        ).fetchall()
+    assert {word for (word,) in reserved} == RESERVED

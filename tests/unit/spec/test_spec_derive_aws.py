@@ -112,6 +112,9 @@ def test_the_database_holds_its_hot_data_and_its_connections_in_memory() -> None
     assert much.instance_class == "db.m7g.2xlarge"
     assert (little.storage_gib, much.storage_gib) == (20, 150)
     assert much.most_storage_gib == 600
+    whole_disk = plan(data='engine = "postgresql"\nsize = "12 TiB"').data.database
+    assert whole_disk is not None
+    assert whole_disk.most_storage_gib == 65_536
 
 
 def test_a_cache_takes_reads_off_the_database() -> None:

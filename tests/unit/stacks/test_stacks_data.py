@@ -7,6 +7,8 @@ import pytest
 from backendctl.provision.aws import AWS_STACKS
 from backendctl.provision.definition import Inputs
 from backendctl.provision.simulate import simulate
+from backendctl.shipped.stacks.database import database_name
+from backendctl.shipped.stacks.inputs import Place
 from tests.aws_environments import PUBLIC, bare, one, registered, whole
 
 pytestmark = pytest.mark.xdist_group("stacks")
@@ -36,6 +38,31 @@ def test_prod_has_a_standby_and_two_weeks_of_backups_and_dev_neither() -> None:
     assert (dev["multiAz"], dev["backupRetentionPeriod"]) == (False, 1)
     assert (prod["deletionProtection"], dev["deletionProtection"]) == (True, True)
     assert prod["finalSnapshotIdentifier"] == "shop-prod-final"
+
+
+def test_a_replica_is_encrypted_by_its_sources_key_which_rds_refuses_to_be_told() -> None:
+    replica = one(registered("prod"), "data/replica-1", ":Instance").properties
+    assert replica["storageEncrypted"] is True
+    assert "kmsKeyId" not in replica
+    assert "kmsKeyId" in one(registered("prod"), "data/database", ":Instance").properties
+
+
+def test_every_log_that_rds_writes_has_a_group_of_ours_before() -> None:
+    """RDS would make one itself, without a key and for ever."""
+    records = registered("prod")
+    groups = {e.properties["name"] for e in records if e.type.endswith(":LogGroup")}
+    for each in (e for e in records if e.type.endswith("rds/instance:Instance")):
+        identifier = each.properties["identifier"]
+        for kind in each.properties["enabledCloudwatchLogsExports"]:
+            assert f"/aws/rds/instance/{identifier}/{kind}" in groups
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [("shop-api", "shop_api"), ("order", "order_db"), ("user", "user_db"), ("orders", "orders")],
+)
+def test_the_database_has_a_name_that_postgresql_takes(service: str, name: str) -> None:
+    assert database_name(Place(service, "prod", "1", "r", {})) == name
 
 
 @pytest.mark.parametrize("regime", ["hipaa", "pci-dss"])
@@ -101,8 +128,6 @@ def test_protection_comes_off_only_for_a_confirmed_destroy_and_snapshots_are_sti
 
 
 def test_names_longer_than_aws_takes_are_cut_and_stay_different() -> None:
-    from backendctl.shipped.stacks.inputs import Place
-
     def name(service: str) -> str:
         return Place(service, "production", "1", "r", {}).within(32)
 
