@@ -32,6 +32,8 @@ UNSEEN_DRAIN = 15.0
 release's own grace, because its pods stop accepting before they stop."""
 READ_DEADLINE = 5.0
 """Seconds that a route which was just changed, by somebody else, may take to be served."""
+LOST_DEADLINE = 5.0
+"""Seconds that a release which somebody took out of the route may take to be found healthy again."""
 _LOOKS = 3
 """So many looks at the proxies' numbers in a row must fail before they count as not to be had."""
 _POLL = 0.05
@@ -89,8 +91,14 @@ class KubernetesRouter:
             self._clock.wait(_POLL)
 
     def apply(self, routes: Routes, fence: Callable[[], None] = lambda: None) -> None:
+        asked = {number for number, weight in routes.weights.items() if weight}
+        for number in sorted(asked - self._served().connected):
+            # Whoever deletes or edits the route must not keep stable from being restored.
+            if self._cluster.get("Service", self._naming.release(number)) is not None:
+                self.connect(number, LOST_DEADLINE)
+
         def wanted(served: Served) -> Served:
-            missing = _named(routes) - served.connected
+            missing = asked - served.connected
             if missing:
                 raise ValueError(f"not connected: {sorted(missing)}")
             others = served.connected - routes.weights.keys()
@@ -316,11 +324,6 @@ class KubernetesRouter:
 def _revision() -> str:
     """Unlike any other: a label of a host name, so letters and digits."""
     return f"r{int(time.time())}-{secrets.token_hex(4)}"
-
-
-def _named(routes: Routes) -> set[int]:
-    others = {number for number in (routes.preview, routes.fallback) if number is not None}
-    return set(routes.weights) | others
 
 
 def _with(served: Served, number: int) -> Served:

@@ -267,7 +267,26 @@ def test_a_release_with_weight_is_neither_drained_nor_disconnected(stand: Stand)
 
 def test_a_release_that_was_never_connected_cannot_be_served(stand: Stand) -> None:
     with pytest.raises(ValueError, match="not connected"):
-        stand.router.apply(Routes({1: 50, 2: 50}))
+        stand.router.apply(Routes({1: 50, 3: 50}))
+
+
+@pytest.mark.parametrize("candidate_came", [False, True])
+def test_stable_is_restored_although_somebody_deleted_the_route(
+    stand: Stand, candidate_came: bool
+) -> None:
+    del stand.api.objects["HTTPRoute", NAMING.namespace, NAMING.route]
+    if candidate_came:
+        stand.router.connect(2, 5)
+    stand.router.apply(Routes({1: 100, 2: 0}))
+    assert stand.router.read() == Routes({1: 100, 2: 0})
+
+
+def test_a_lost_release_without_a_ready_pod_gets_no_requests(stand: Stand) -> None:
+    del stand.api.objects["HTTPRoute", NAMING.namespace, NAMING.route]
+    stand.release(1, pods=0)
+    with pytest.raises(BackendctlError, match="does not find release 1 healthy"):
+        stand.router.apply(Routes({1: 100}))
+    assert stand.router.read() is None
 
 
 def test_a_disconnected_release_is_forgotten_in_every_role(stand: Stand) -> None:
