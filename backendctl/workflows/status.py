@@ -89,7 +89,13 @@ def look(opened: Opened) -> EnvironmentStatus:
         serving = found.releases.get(serves)
         condition = serving.condition if serving is not None else Condition.READY
     state, following = headline(
-        serves, condition, stopped, silent, len(servers), platform.router.url
+        serves,
+        condition,
+        stopped,
+        silent,
+        len(servers),
+        platform.router.url,
+        routed=found.routes is not None,
     )
     notes, rollout = [], None
     if found.serving.rollout_in_flight is not None and found.rollout is not None:
@@ -137,10 +143,13 @@ def headline(
     silent: Sequence[ServiceStatus],
     servers: int,
     url: str,
+    *,
+    routed: bool = True,
 ) -> tuple[str, list[str]]:
     """The environment in one line, and what to do about it; `condition` is that of `stable`.
 
-    `silent` servers have a process, which does not answer.
+    `silent` servers have a process, which does not answer. `routed`: whether the gateway says that
+    it serves a release.
     """
     if stable is None and not silent:
         return "no release has served yet", ["backendctl up"]
@@ -159,4 +168,6 @@ def headline(
             f"NOT whole: release {stable} should serve and is {condition}",
             [*mend, f"backendctl logs --release {stable}"],
         )
+    if not routed:
+        return f"NOT whole: the gateway does not serve release {stable}", ["backendctl up"]
     return f"release {stable} serves at {url}", []

@@ -33,3 +33,9 @@ def test_a_server_that_runs_and_does_not_answer_is_not_said_to_be_stopped() -> N
     assert "postgres" in said
     assert "stopped" not in said
     assert following == ["kill -CONT 4711"]
+
+
+def test_a_ready_release_that_the_gateway_sends_nothing_to_is_not_said_to_serve() -> None:
+    said, following = headline(3, Condition.READY, [], [], 3, URL, routed=False)
+    assert said == "NOT whole: the gateway does not serve release 3"
+    assert following == ["backendctl up"]
