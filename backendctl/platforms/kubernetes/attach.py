@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes import words
+from backendctl.platforms.kubernetes.errors import Asked, refused
 
 _NOT_RUN = 125
 """Exit status when the command was never run, as container tools have it."""
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = os.isatty(0) and os.isatty(1)
     where = path(given.namespace, given.pod, given.container, given.argv, terminal=terminal)
     try:
-        client = _connect(given.context, where)
+        client = _connect(given.context, where, given.namespace, given.pod)
         with _raw_terminal(terminal):
             return exit_status(_converse(client, terminal))
     except BackendctlError as error:
@@ -78,10 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _NOT_RUN
 
 
-def _connect(context: str, where: str) -> Any:
+def _connect(context: str, where: str, namespace: str, pod: str) -> Any:
     from kubernetes.client.exceptions import ApiException
     from kubernetes.stream.ws_client import WSClient
-    from websocket import WebSocketException
+    from websocket import WebSocketBadStatusException, WebSocketException
 
     from backendctl.platforms.kubernetes.connection import account
 
@@ -101,6 +102,9 @@ def _connect(context: str, where: str) -> Any:
             capture_all=False,
             binary=True,
         )
+    except WebSocketBadStatusException as error:
+        asked = Asked("run a command in", "Pod", pod, namespace, configuration.host)
+        raise refused(asked, error.status_code, error.resp_body or b"") from error
     except (ApiException, WebSocketException, OSError) as error:
         raise BackendctlError(
             "platform.refused",

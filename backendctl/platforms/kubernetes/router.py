@@ -33,7 +33,7 @@ release's own grace, because its pods stop accepting before they stop."""
 READ_DEADLINE = 5.0
 """Seconds that a route which was just changed, by somebody else, may take to be served."""
 LOST_DEADLINE = 5.0
-"""Seconds that a release which somebody took out of the route may take to be found healthy again."""
+"""Seconds that a release which somebody took out of the route may take to be healthy again."""
 _LOOKS = 3
 """So many looks at the proxies' numbers in a row must fail before they count as not to be had."""
 _POLL = 0.05
