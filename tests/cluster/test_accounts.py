@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.kubernetes import access
+from backendctl.platforms.kubernetes import access, removal
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.secrets import KubernetesSecrets
@@ -88,6 +88,7 @@ MAY_NOT = [
     ),
     (access.DRIVER, "create", "Secret"),
     (access.DRIVER, "list", "Secret"),
+    (access.DRIVER, "delete", "Lease"),
     (access.WATCHDOG, "create", "Secret"),
     (access.WATCHDOG, "delete", "Secret"),
     (access.VIEWER, "get", "Secret"),
@@ -150,6 +151,19 @@ def test_a_pipeline_takes_the_lock_writes_a_journal_and_sets_secrets(
     assert caught.value.code == "rollout.fenced"
     watching.release(newer)
     assert KubernetesStore(connect(access.VIEWER), naming).holder() is None
+
+
+def test_a_pipeline_deletes_all_that_is_recorded(
+    admin: Cluster, connect: Connect, naming: Naming
+) -> None:
+    pipeline = connect(access.CI)
+    store = KubernetesStore(pipeline, naming)
+    grant = store.acquire("ci", "down", lease=30, take_over=True)
+    store.append(grant, "0002", {"n": 1})
+    KubernetesSecrets(pipeline, naming).set("API_KEY", "three")
+    removal.purge(pipeline, naming, lambda _: None)
+    for kind in ("ConfigMap", "Secret", "Lease"):
+        assert admin.list(kind, naming.selector) == []
 
 
 def test_credentials_that_are_not_valid_are_said_at_once(

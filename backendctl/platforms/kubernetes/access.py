@@ -69,6 +69,8 @@ _DRIVING = (
 _DEPLOYING = (
     *_DRIVING,
     _rule("", "secrets", ("list", "watch", "create", "delete")),
+    # `down --purge` forgets even who held the environment.
+    _rule("coordination.k8s.io", "leases", ("delete",)),
     # Load workers read the service's answers; `doctor` and `status` look at the rest.
     _rule("", "resourcequotas limitranges", ("get", "list")),
 )
