@@ -240,10 +240,16 @@ def _listeners(gateway: Mapping[str, Any]) -> list[Listener]:
     ]
 
 
+def fitting(listeners: Sequence[Listener], host: str) -> Sequence[Listener]:
+    """Those for that host, once for each port; all where none says so."""
+    found = [each for each in listeners if _fits(each.hostname, host)] or listeners
+    return list({(each.scheme, each.port): each for each in found}.values())
+
+
 def _serving(listeners: Sequence[Listener], host: str) -> Listener | None:
     """The listener that users are told of: one for their host, and HTTPS before HTTP."""
-    fitting = [each for each in listeners if _fits(each.hostname, host)] or list(listeners)
-    return min(fitting, key=lambda each: (each.scheme != "https", each.port), default=None)
+    found = fitting(listeners, host)
+    return min(found, key=lambda each: (each.scheme != "https", each.port), default=None)
 
 
 def _fits(pattern: str, host: str) -> bool:

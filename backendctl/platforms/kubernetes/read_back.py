@@ -8,7 +8,7 @@ from typing import Any
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster
-from backendctl.platforms.kubernetes.gateway import Found, Gateway, Listener, Replica
+from backendctl.platforms.kubernetes.gateway import Found, Gateway, Replica, fitting
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.replicas import Replicas, probe
 from backendctl.platforms.kubernetes.routes import served_by
@@ -111,13 +111,14 @@ class ReadBack:
 
     def _lagging(self, wanted: str, found: Found, replicas: Sequence[Replica]) -> str:
         """Who does not serve that revision yet; "" if all do."""
-        listener = _listener(found.listeners)
-        if listener is None:
+        if not found.listeners:
             return "the gateway has no HTTP or HTTPS listener"
-        seen = self._replicas.revisions(replicas, listener, self._host)
+        # Of several listeners a route may be let into one only: the others serve none of ours.
+        listeners = fitting(found.listeners, self._host)
+        seen = self._replicas.revisions(replicas, listeners, self._host)
         if not seen:
             return self._lagging_from_outside(wanted)
-        behind = [name for name, revision in seen.items() if revision != wanted]
+        behind = [name for name, revisions in seen.items() if revisions != {wanted}]
         if behind:
             return f"{len(behind)} of {len(seen)} proxies do not: {', '.join(behind[:3])}"
         return ""
@@ -164,8 +165,3 @@ def _conditions(
             if each["type"] not in found or each["status"] != "True":
                 found[each["type"]] = each
     return found
-
-
-def _listener(listeners: Sequence[Listener]) -> Listener | None:
-    """The one to ask which version is served: without TLS if there is one."""
-    return min(listeners, key=lambda each: (each.scheme != "http", each.port), default=None)

@@ -39,14 +39,19 @@ class Replicas:
         """Addresses that could not be reached from here, and when that was tried."""
 
     def revisions(
-        self, replicas: Sequence[Replica], listener: Listener, host: str
-    ) -> dict[str, str]:
-        """By replica's name, the revision of the route that each serves now; "" for one that
-        serves none. Those that cannot be reached from here are left out."""
+        self, replicas: Sequence[Replica], listeners: Sequence[Listener], host: str
+    ) -> dict[str, frozenset[str]]:
+        """By replica's name, the revisions of the route that it serves now, over these listeners;
+        empty for one that serves none. Those that cannot be reached from here are left out."""
+        asked = [(replica, listener) for replica in replicas for listener in listeners]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(lambda each: self._revision(each, listener, host), replicas))
-        named = zip(replicas, found, strict=True)
-        return {each.name: revision for each, revision in named if revision is not None}
+            found = list(pool.map(lambda each: self._revision(*each, host), asked))
+        served: dict[str, frozenset[str]] = {}
+        for (replica, _), revision in zip(asked, found, strict=True):
+            if revision is not None:
+                seen = served.get(replica.name, frozenset())
+                served[replica.name] = seen | ({revision} if revision else set())
+        return served
 
     def stats(
         self, replicas: Sequence[Replica], port: int, path: str, query: Mapping[str, str]
@@ -68,7 +73,7 @@ class Replicas:
         try:
             return probe(f"{listener.scheme}://{_literal(replica.address)}:{port}", host)
         except (httpx.ConnectTimeout, httpx.ConnectError) as error:
-            if _refused(error):
+            if _answered(error):
                 return ""  # it is there, and serves nothing
             self._far[replica.address] = time.monotonic()
             return None
@@ -136,8 +141,14 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-def _refused(error: "httpx.HTTPError") -> bool:
-    return isinstance(error.__cause__, Exception) and "refused" in str(error).lower()
+def _answered(error: "httpx.HTTPError") -> bool:
+    """Whether there was somebody, who refused the connection or our TLS."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError | ssl.SSLError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _literal(address: str) -> str:

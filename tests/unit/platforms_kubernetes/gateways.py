@@ -82,15 +82,21 @@ class FakeReplicas(Replicas):
         self._api = api
         self.lagging: dict[str, str] = {}
         """Proxy -> what it goes on serving."""
+        self.closed: set[str] = set()
+        """Names of listeners that the route is not let into."""
         self.numbers: dict[int, dict[str, int]] = {}
         """Release -> Envoy's statistic -> value, of every proxy."""
         self.unanswered = ""
 
     def revisions(
-        self, replicas: Sequence[Replica], listener: Listener, host: str
-    ) -> dict[str, str]:
+        self, replicas: Sequence[Replica], listeners: Sequence[Listener], host: str
+    ) -> dict[str, frozenset[str]]:
         served = self._api.route["metadata"]["annotations"][REVISION]
-        return {each.name: self.lagging.get(each.name, served) for each in replicas}
+        open_to_us = [each for each in listeners if each.name not in self.closed]
+        return {
+            each.name: frozenset(self.lagging.get(each.name, served) for _ in open_to_us)
+            for each in replicas
+        }
 
     def stats(
         self, replicas: Sequence[Replica], port: int, path: str, query: Mapping[str, str]

@@ -74,20 +74,30 @@ def proxy(name: str, port: int, address: str = "127.0.0.1") -> Replica:
 
 
 def test_each_proxy_names_the_revision_it_serves_for_the_host(port: int) -> None:
-    found = replicas().revisions([proxy("a", port)], LISTENER, "shop.example.com")
-    assert found == {"a": "r1"}
-    assert replicas().revisions([proxy("a", port)], LISTENER, "x.example.com") == {"a": "other"}
+    found = replicas().revisions([proxy("a", port)], [LISTENER], "shop.example.com")
+    assert found == {"a": {"r1"}}
+    assert replicas().revisions([proxy("a", port)], [LISTENER], "x.example.com") == {"a": {"other"}}
     assert probe(f"http://127.0.0.1:{port}", "shop.example.com") == "r1"
 
 
 def test_a_proxy_that_is_there_and_refuses_serves_nothing(port: int, closed: int) -> None:
-    found = replicas().revisions([proxy("a", port), proxy("b", closed)], LISTENER, "")
-    assert found == {"a": "other", "b": ""}
+    found = replicas().revisions([proxy("a", port), proxy("b", closed)], [LISTENER], "")
+    assert found == {"a": {"other"}, "b": set()}
+
+
+def test_a_listener_that_refuses_does_not_hide_what_another_one_serves(
+    port: int, closed: int
+) -> None:
+    both = Replica("gateways", "a", "127.0.0.1", {80: port, 443: port, 8080: closed})
+    listeners = [LISTENER, Listener("tls", 443, "https"), Listener("off", 8080, "http")]
+    for _ in range(2):  # and it is not taken for one that cannot be reached
+        found = replicas().revisions([both], listeners, "shop.example.com")
+        assert found == {"a": {"r1"}}
 
 
 def test_a_proxy_without_that_listener_is_left_out(port: int) -> None:
     other = Replica("gateways", "a", "127.0.0.1", {443: port})
-    assert replicas().revisions([other], LISTENER, "") == {}
+    assert replicas().revisions([other], [LISTENER], "") == {}
 
 
 def test_an_address_that_leads_nowhere_from_here_is_asked_through_the_api_server(
@@ -113,9 +123,9 @@ def test_a_proxy_that_was_far_once_is_asked_again(
 ) -> None:
     asked, here = replicas(), [proxy("a", port)]
     asked._far["127.0.0.1"] = time.monotonic()
-    assert asked.revisions(here, LISTENER, "shop.example.com") == {}
+    assert asked.revisions(here, [LISTENER], "shop.example.com") == {}
     monkeypatch.setattr(module, "FAR_FOR", 0.0)
-    assert asked.revisions(here, LISTENER, "shop.example.com") == {"a": "r1"}
+    assert asked.revisions(here, [LISTENER], "shop.example.com") == {"a": {"r1"}}
 
 
 def test_statistics_of_all_or_of_none(port: int, closed: int) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Routes
-from backendctl.platforms.kubernetes.router import UNSEEN_DRAIN
+from backendctl.platforms.kubernetes.router import UNSEEN_DRAIN, KubernetesRouter
 
 from .gateways import NAMING, SHARED, Stand, gateway, gateway_class
 
@@ -152,6 +152,32 @@ def test_a_proxy_that_never_serves_it_is_named_and_the_former_weights_are_put_ba
     assert raised.value.state == "the former routes were put back"
     stand.replicas.lagging.clear()
     assert stand.router.read() == Routes({1: 100})
+
+
+def test_the_route_is_asked_for_where_it_is_let_in_and_not_at_the_first_port(
+    stand: Stand,
+) -> None:
+    manifest = gateway()
+    manifest["spec"]["listeners"] = [
+        {"name": "redirect", "port": 80, "protocol": "HTTP"},
+        {"name": "inside", "port": 8080, "protocol": "HTTP", "hostname": "*.example.internal"},
+        {"name": "users", "port": 443, "protocol": "HTTPS", "hostname": "*.example.com"},
+    ]
+    stand.api.put("Gateway", manifest)
+    stand.replicas.closed = {"redirect", "inside"}
+    router = KubernetesRouter(
+        stand.cluster,
+        NAMING,
+        stand.gateway,
+        host="shop.example.com",
+        clock=stand.clock,
+        replicas=stand.replicas,
+    )
+    router.connect(2, 5)
+    router.apply(Routes({1: 0, 2: 100}))
+    stand.replicas.lagging["envoy-b"] = "older"
+    with pytest.raises(BackendctlError, match="does not serve the route"):
+        router.apply(Routes({1: 100, 2: 0}))
 
 
 def test_what_is_written_and_not_served_is_not_read_as_served(stand: Stand) -> None:
