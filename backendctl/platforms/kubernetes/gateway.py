@@ -78,7 +78,7 @@ class Gateway:
                 else "it has no HTTP or HTTPS listener",
             )
         port = "" if _DEFAULT_PORTS[listener.scheme] == listener.port else f":{listener.port}"
-        return f"{listener.scheme}://{host or found.addresses[0]}{port}"
+        return f"{listener.scheme}://{host or literal(found.addresses[0])}{port}"
 
     def look(self) -> Found:
         """What it is. Raises BackendctlError `platform.gateway` when it does not work: it is not
@@ -200,7 +200,10 @@ class Gateway:
             "EndpointSlice", {"kubernetes.io/service-name": service}, namespace
         )
         replicas: dict[str, Replica] = {}
+        families = found["spec"].get("ipFamilies") or ()
         for each in slices:
+            if families and each.get("addressType", families[0]) != families[0]:
+                continue  # a proxy with two addresses is one proxy, and need not listen at both
             mapped = {
                 ports[port.get("name", "")]: port["port"]
                 for port in each.get("ports") or ()
@@ -256,3 +259,8 @@ def _fits(pattern: str, host: str) -> bool:
     if not pattern or not host:
         return not pattern
     return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+
+
+def literal(address: str) -> str:
+    """An address as it stands in a URL."""
+    return f"[{address}]" if ":" in address else address

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster
-from backendctl.platforms.kubernetes.gateway import Listener, Replica
+from backendctl.platforms.kubernetes.gateway import Listener, Replica, literal
 from backendctl.platforms.kubernetes.routes import PROBE_HEADER, PROBE_PATH, revision_in
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Replicas:
         if port is None or self._is_far(replica.address):
             return None
         try:
-            return probe(f"{listener.scheme}://{_literal(replica.address)}:{port}", host)
+            return probe(f"{listener.scheme}://{literal(replica.address)}:{port}", host)
         except (httpx.ConnectTimeout, httpx.ConnectError) as error:
             if _answered(error):
                 return ""  # it is there, and serves nothing
@@ -90,7 +90,7 @@ class Replicas:
 
         try:
             if not self._is_far(replica.address):
-                return _get(f"http://{_literal(replica.address)}:{port}{path}", query)
+                return _get(f"http://{literal(replica.address)}:{port}{path}", query)
         except httpx.ConnectTimeout:
             self._far[replica.address] = time.monotonic()
         except httpx.HTTPError as error:
@@ -149,10 +149,6 @@ def _answered(error: "httpx.HTTPError") -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
-
-
-def _literal(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _said(error: Exception) -> str:

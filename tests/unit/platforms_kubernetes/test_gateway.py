@@ -43,6 +43,14 @@ def test_users_are_told_the_listener_for_their_host(
     assert listening(stand, *listeners).url(host) == url
 
 
+def test_an_address_of_six_is_written_as_urls_have_it(stand: Stand) -> None:
+    manifest = gateway()
+    manifest["spec"]["listeners"] = [{**HTTP, "port": 8080}]
+    manifest["status"]["addresses"] = [{"type": "IPAddress", "value": "fd00::1"}]
+    stand.api.put("Gateway", manifest)
+    assert stand.gateway.url() == "http://[fd00::1]:8080"
+
+
 def test_a_stated_url_needs_no_look_at_the_gateway(stand: Stand) -> None:
     del stand.api.objects["Gateway", SHARED.namespace, SHARED.name]
     assert Gateway(stand.cluster, SHARED, "https://shop.example.com/").url() == (
@@ -78,6 +86,27 @@ def test_a_proxy_that_is_not_ready_takes_no_requests_and_is_not_asked(stand: Sta
     found["endpoints"][1]["conditions"]["ready"] = False
     stand.api.put("EndpointSlice", found)
     assert names(stand) == {"envoy-a"}
+
+
+def test_a_proxy_with_addresses_of_both_families_is_asked_at_the_service_s_first(
+    stand: Stand,
+) -> None:
+    service = stand.api.objects["Service", SHARED.namespace, "envoy"]
+    stand.api.put(
+        "Service", {**service, "spec": {**service["spec"], "ipFamilies": ["IPv4", "IPv6"]}}
+    )
+    first = slice_of("envoy", SHARED.namespace, ["envoy-a", "envoy-b"], 8080)
+    second = slice_of("envoy", SHARED.namespace, ["envoy-a", "envoy-b"], 8080)
+    second["metadata"]["name"] = "envoy-six"
+    for endpoint in second["endpoints"]:
+        endpoint["addresses"] = [f"fd00::{endpoint['addresses'][0].rpartition('.')[2]}"]
+    for each, family in ((first, "IPv4"), (second, "IPv6")):
+        stand.api.put("EndpointSlice", {**each, "addressType": family})
+    found = stand.gateway.replicas(stand.gateway.look())
+    assert {(each.pod, each.address) for each in found} == {
+        ("envoy-a", "10.0.0.1"),
+        ("envoy-b", "10.0.0.2"),
+    }
 
 
 def test_the_proxies_of_envoy_gateway_are_in_its_own_namespace(stand: Stand) -> None:
