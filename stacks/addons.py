@@ -211,7 +211,7 @@ class _Inside:
             tags=place.tagged(name),
             opts=scope.options(),
         )
-        aws.iam.RolePolicy(name, role=role.id, policy=policy, opts=scope.options())
+        rights = aws.iam.RolePolicy(name, role=role.id, policy=policy, opts=scope.options())
         return aws.eks.PodIdentityAssociation(
             name,
             cluster_name=self._cluster.cluster_name,
@@ -219,7 +219,7 @@ class _Inside:
             service_account=name,
             role_arn=role.arn,
             tags=place.tagged(name),
-            opts=scope.options(),
+            opts=scope.options(after=[rights]),
         )
 
     def _log_groups(self, data: DataOutputs) -> list[Any]:

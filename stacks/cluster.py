@@ -16,8 +16,10 @@ from backendctl.shipped.stacks.scope import Scope
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 MANAGED = "arn:aws:iam::aws:policy"
+BOTTLEROCKET_SYSTEM = "/dev/xvda"
 BOTTLEROCKET_DATA = "/dev/xvdb"
-"""Bottlerocket keeps images and containers on its second disk."""
+"""Bottlerocket keeps images and containers on its second disk, itself on the first."""
+BOTTLEROCKET_SYSTEM_GIB = 4
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def kubeconfig(name: str, endpoint: str, authority: str, region: str) -> str:
 def _control_plane(scope: Scope, inputs: ClusterInputs, network: NetworkOutputs) -> Any:
     place = inputs.place
     key = _key(scope, place)
-    role = _role(scope, place, "cluster", "eks.amazonaws.com", ("AmazonEKSClusterPolicy",))
+    role, rights = _role(scope, place, "cluster", "eks.amazonaws.com", ("AmazonEKSClusterPolicy",))
     logs = aws.cloudwatch.LogGroup(
         "cluster",
         name=f"/aws/eks/{place.name}/cluster",
@@ -104,8 +106,6 @@ def _control_plane(scope: Scope, inputs: ClusterInputs, network: NetworkOutputs)
         tags=place.tagged("cluster"),
         opts=scope.options(),
     )
-    # The workers' group comes from the network, so that the database can name it before there
-    # is a cluster; the control plane is put in it too, to be reached from there.
     return aws.eks.Cluster(
         "cluster",
         name=place.name,
@@ -128,7 +128,13 @@ def _control_plane(scope: Scope, inputs: ClusterInputs, network: NetworkOutputs)
         zonal_shift_config={"enabled": True},
         deletion_protection=not place.releasing,
         tags=place.tagged("cluster"),
-        opts=scope.holds_data(after=[logs]),
+        opts=pulumi.ResourceOptions.merge(
+            scope.holds_data(after=[logs, *rights]),
+            # Looked at by EKS only when the cluster is made; another value would replace it.
+            pulumi.ResourceOptions(
+                ignore_changes=["accessConfig.bootstrapClusterCreatorAdminPermissions"]
+            ),
+        ),
     )
 
 
@@ -165,7 +171,11 @@ def _admins(scope: Scope, inputs: ClusterInputs, made: Any) -> None:
         )
 
 
-def _role(scope: Scope, place: Place, name: str, service: str, managed: tuple[str, ...]) -> Any:
+def _role(
+    scope: Scope, place: Place, name: str, service: str, managed: tuple[str, ...]
+) -> tuple[Any, list[Any]]:
+    """The role, and what gives it its rights: whoever takes it has to be gone before they are, or
+    leaves behind what it could no longer delete (network interfaces, security groups)."""
     trust = policies.pods() if service == "pods" else policies.trusts(service)
     role = aws.iam.Role(
         name,
@@ -174,14 +184,16 @@ def _role(scope: Scope, place: Place, name: str, service: str, managed: tuple[st
         tags=place.tagged(name),
         opts=scope.options(),
     )
-    for policy in managed:
+    rights = [
         aws.iam.RolePolicyAttachment(
             f"{name}-{policy}",
             role=role.name,
             policy_arn=f"{MANAGED}/{policy}",
             opts=scope.options(),
         )
-    return role
+        for policy in managed
+    ]
+    return role, rights
 
 
 # --- add-ons that nodes need to be nodes ------------------------------------------------------
@@ -210,12 +222,13 @@ def _addon(
 
 def _network_addon(scope: Scope, inputs: ClusterInputs, made: Any) -> Any:
     """Pod addresses; with network policies enforced, which the service's own rest on."""
-    role = _role(scope, inputs.place, "vpc-cni", "pods", ("AmazonEKS_CNI_Policy",))
+    role, rights = _role(scope, inputs.place, "vpc-cni", "pods", ("AmazonEKS_CNI_Policy",))
     return _addon(
         scope,
         inputs,
         made,
         "vpc-cni",
+        after=rights,
         configuration_values=json.dumps({"enableNetworkPolicy": "true"}),
         pod_identity_associations=[{"role_arn": role.arn, "service_account": "aws-node"}],
     )
@@ -228,7 +241,7 @@ def _nodes(
     scope: Scope, inputs: ClusterInputs, network: NetworkOutputs, made: Any, before: list[Any]
 ) -> Any:
     place = inputs.place
-    role = _role(
+    role, rights = _role(
         scope,
         place,
         "node",
@@ -239,6 +252,7 @@ def _nodes(
     return aws.eks.NodeGroup(
         "nodes",
         cluster_name=made.name,
+        version=inputs.version,  # said, so that nodes are upgraded after the control plane
         node_role_arn=role.arn,
         subnet_ids=network.private_subnet_ids,
         ami_type="BOTTLEROCKET_x86_64",
@@ -246,7 +260,7 @@ def _nodes(
         instance_types=[inputs.instance_type],
         launch_template={"id": template.id, "version": _written(template.latest_version)},
         scaling_config={
-            "min_size": inputs.nodes,
+            "min_size": inputs.least_nodes,
             "desired_size": inputs.nodes,
             "max_size": inputs.most_nodes,
         },
@@ -254,7 +268,7 @@ def _nodes(
         node_repair_config={"enabled": True},
         tags=place.tagged("nodes"),
         opts=pulumi.ResourceOptions.merge(
-            scope.options(after=before),
+            scope.options(after=[*before, *rights]),
             # The autoscaler's to change, and no drift.
             pulumi.ResourceOptions(ignore_changes=["scalingConfig.desiredSize"]),
         ),
@@ -284,14 +298,18 @@ def _template(scope: Scope, inputs: ClusterInputs, network: NetworkOutputs, made
         },
         block_device_mappings=[
             {
-                "device_name": BOTTLEROCKET_DATA,
+                "device_name": device,
                 "ebs": {
-                    "volume_size": inputs.node_disk_gib,
+                    "volume_size": gib,
                     "volume_type": "gp3",
                     "encrypted": "true",
                     "delete_on_termination": "true",
                 },
             }
+            for device, gib in (
+                (BOTTLEROCKET_SYSTEM, BOTTLEROCKET_SYSTEM_GIB),
+                (BOTTLEROCKET_DATA, inputs.node_disk_gib),
+            )
         ],
         monitoring={"enabled": True},
         tag_specifications=[

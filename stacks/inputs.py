@@ -125,6 +125,10 @@ class ClusterInputs:
     version: str
     instance_type: str
     nodes: int
+    """At the beginning; from then on the autoscaler says how many."""
+    least_nodes: int
+    """That it may go down to. Never more than there are at any time: EKS refuses a least number
+    over the present one, so that it cannot follow the load."""
     most_nodes: int
     node_disk_gib: int
     api_access: tuple[str, ...]

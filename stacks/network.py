@@ -279,7 +279,9 @@ def _flow_log(scope: Scope, inputs: NetworkInputs, vpc: Any) -> None:
             (f"{source}:*",),
         )
     )
-    aws.iam.RolePolicy("flow", role=role.id, policy=json.dumps(writing), opts=scope.options())
+    rights = aws.iam.RolePolicy(
+        "flow", role=role.id, policy=json.dumps(writing), opts=scope.options()
+    )
     aws.ec2.FlowLog(
         "flow",
         vpc_id=vpc.id,
@@ -288,7 +290,7 @@ def _flow_log(scope: Scope, inputs: NetworkInputs, vpc: Any) -> None:
         iam_role_arn=role.arn,
         max_aggregation_interval=600,
         tags=place.tagged("flow"),
-        opts=scope.options(),
+        opts=scope.options(after=[rights]),
     )
 
 

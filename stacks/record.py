@@ -22,6 +22,10 @@ class Record:
     """Only read: it existed before and belongs to somebody else."""
     parent: str = ""
     aliases: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """Inputs that may differ without anything being done about it."""
+    needs: frozenset[str] = frozenset()
+    """What is made before it and deleted after it, as `TYPE::NAME`."""
     secret: frozenset[str] = frozenset()
     """Inputs that are marked secret, so that they are encrypted in state."""
 

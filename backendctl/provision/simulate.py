@@ -11,6 +11,7 @@ from contextvars import Context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from backendctl.provision.changes import name_of, type_of
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.shipped.stacks.record import Record
 from backendctl.spec.model import Environment, Spec
@@ -208,11 +209,17 @@ def _monitor(stack: str, records: list[Record], exported: dict[str, Any]) -> "Mo
                     adopted=adopted,
                     parent=request.parent,
                     aliases=tuple(_alias(each) for each in getattr(request, "aliases", ())),
+                    ignored=tuple(getattr(request, "ignoreChanges", ())),
+                    needs=frozenset(map(_type_and_name, request.dependencies)),
                     secret=secret,
                 )
             )
 
     return Noting(_mocks())
+
+
+def _type_and_name(urn: str) -> str:
+    return f"{type_of(urn)}::{name_of(urn)}"
 
 
 def _alias(given: Any) -> str:

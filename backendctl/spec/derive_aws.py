@@ -208,6 +208,7 @@ def plan_of(spec: Spec, environment: Environment, *, releasing: bool = False) ->
             version=versions.EKS,
             instance_type=nodes.machine.name,
             nodes=nodes.nodes,
+            least_nodes=value("zones", environment),
             most_nodes=nodes.most,
             node_disk_gib=NODE_DISK,
             api_access=environment.api_access,

@@ -187,11 +187,18 @@ def _cluster(spec: Spec, environment: Environment, plan: Plan) -> Iterator[Reaso
         (
             NODES,
             "nodes",
-            "scalingConfig.minSize",
+            "scalingConfig.desiredSize",
             made.nodes,
-            f"the {least} replicas that always run ({each}), the add-ons' "
+            f"at the beginning: the {least} replicas that always run ({each}), the add-ons' "
             f"{machines_aws.SYSTEM_CORES:g} cores and {machines_aws.SYSTEM_MEMORY:g} GiB, and one "
-            "node in each zone",
+            "node in each zone; then as the autoscaler says",
+        ),
+        (
+            NODES,
+            "nodes",
+            "scalingConfig.minSize",
+            made.least_nodes,
+            "one node in each zone",
         ),
         (
             NODES,

@@ -173,11 +173,11 @@ def _number(record: Record, key: str, default: float = 0.0) -> float:
 
 
 def _nodes(record: Record) -> Iterator[Item]:
-    """The least number that always runs; at the peak there are more, by the hour."""
+    """Those that the least replicas need; at the peak there are more, by the hour."""
     kind = str((record.properties.get("instanceTypes") or [""])[0])
     scaling = record.properties.get("scalingConfig") or {}
-    count = float(scaling.get("minSize") or 0)
-    yield Item(f"{kind} (the least that runs)", "ec2", kind, count, hourly=True)
+    count = float(scaling.get("desiredSize") or 0)
+    yield Item(f"{kind} (for the least replicas)", "ec2", kind, count, hourly=True)
     disk = 50.0 + 4.0  # both disks of a Bottlerocket node, as its launch template has them
     yield Item("GiB of disk", "monthly", "disk_gib", count * disk, hourly=False)
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from backendctl.provision.aws import AWS_STACKS
+from backendctl.provision.simulate import simulate
 from backendctl.shipped.stacks import versions
 from backendctl.shipped.stacks.cluster import kubeconfig
 from tests.aws_environments import PUBLIC, one, registered, whole
@@ -115,3 +117,56 @@ def test_each_alarm_watches_something_that_is_there() -> None:
     watched = {e.name for e in registered("prod") if e.type.endswith(":MetricAlarm")}
     assert {"database-cpu", "database-storage", "database-connections"} <= watched
     assert {"cache-memory-1", "cache-memory-2"} <= watched
+
+
+def test_who_takes_a_role_comes_after_its_rights_and_goes_before_them() -> None:
+    """Else EKS and its nodes cannot delete the interfaces and groups they made in the VPC."""
+    records = registered("prod")
+    attached, written = (
+        f"aws:iam/{kind}:{kind[0].upper()}{kind[1:]}::"
+        for kind in ("rolePolicyAttachment", "rolePolicy")
+    )
+    for title, kind, rights in (
+        ("cluster/cluster", ":Cluster", f"{attached}cluster-AmazonEKSClusterPolicy"),
+        ("cluster/nodes", ":NodeGroup", f"{attached}node-AmazonEKSWorkerNodePolicy"),
+        ("cluster/nodes", ":NodeGroup", f"{attached}node-AmazonEC2ContainerRegistryPullOnly"),
+        ("cluster/vpc-cni", ":Addon", f"{attached}vpc-cni-AmazonEKS_CNI_Policy"),
+        ("network/flow", ":FlowLog", f"{written}flow"),
+        ("addons/external-secrets", ":PodIdentityAssociation", f"{written}external-secrets"),
+    ):
+        assert rights in one(records, title, kind).needs, title
+
+
+def test_naming_admins_later_does_not_replace_the_cluster() -> None:
+    cluster = one(registered("prod"), "cluster/cluster", ":Cluster")
+    assert cluster.ignored == ("accessConfig.bootstrapClusterCreatorAdminPermissions",)
+
+
+def test_nodes_are_upgraded_with_the_control_plane() -> None:
+    records = registered("prod")
+    of_nodes = one(records, "cluster/nodes", ":NodeGroup").properties["version"]
+    assert of_nodes == one(records, "cluster/cluster", ":Cluster").properties["version"]
+
+
+def test_the_least_number_of_nodes_does_not_follow_the_load() -> None:
+    """EKS refuses one over the present number, which is the autoscaler's to say."""
+    little = whole("prod")
+    load = little.load.model_copy(update={"peak_rps": 4000.0})
+    data = little.data.model_copy(update={"max_connections": 2000})
+    much = little.model_copy(update={"load": load, "data": data})
+    sizes = [
+        one(simulate(spec, spec.environments["prod"], AWS_STACKS), "cluster/nodes", ":NodeGroup")
+        for spec in (little, much)
+    ]
+    scaling = [each.properties["scalingConfig"] for each in sizes]
+    assert scaling[0]["minSize"] == scaling[1]["minSize"] == 3
+    assert scaling[0]["desiredSize"] < scaling[1]["desiredSize"]
+    assert {each.ignored for each in sizes} == {("scalingConfig.desiredSize",)}
+
+
+def test_both_disks_of_a_node_are_encrypted() -> None:
+    disks = one(registered("prod"), "cluster/nodes", ":LaunchTemplate").properties[
+        "blockDeviceMappings"
+    ]
+    assert [each["deviceName"] for each in disks] == ["/dev/xvda", "/dev/xvdb"]
+    assert {each["ebs"]["encrypted"] for each in disks} == {"true"}
