@@ -9,6 +9,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Errand, OnLine
 from backendctl.platforms.kubernetes import conditions, errands
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
+from backendctl.platforms.kubernetes.logs import Following, split
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.trouble import Patience, Trouble
 from backendctl.platforms.kubernetes.words import refused
@@ -16,6 +17,8 @@ from backendctl.platforms.kubernetes.words import refused
 START_DEADLINE = 300.0
 """Seconds in which every copy must have begun: room on a node, the image's way there."""
 GONE_DEADLINE = 90.0
+OUTAGE = 120.0
+"""Seconds for which an API server that does not answer is asked again for what an errand says."""
 _PAUSE = 0.3
 _POD_OF_JOB = "batch.kubernetes.io/job-name"
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -104,26 +107,37 @@ class JobUnderway:
 
     def lines(self) -> Iterator[str]:
         """See base.Underway. An API server that is away for a while is waited for."""
-        last = ""
+        following = Following()
+        lost: float | None = None
         while True:
-            pod = self._pods().get(0)
-            if pod is None:
-                raise self._vanished()
-            over = "terminated" in _state(pod)  # looked at first: its last lines are then there
-            for raw in self._cluster.pod_logs(
-                pod["metadata"]["name"],
-                container=errands.CONTAINER,
-                follow=not over,
-                timestamps=True,
-                since=last,
-            ):
-                at, _, text = raw.partition(" ")
-                if at > last:  # those of the very second come again
-                    last = at
-                    yield text
-            if over:
-                return
+            try:
+                pod = self._pods().get(0)
+                if pod is None:
+                    raise self._vanished()
+                over = "terminated" in _state(pod)  # looked at first: its last lines are then there
+                yield from self._since(pod["metadata"]["name"], following, follow=not over)
+            except BackendctlError as error:
+                now = self._clock.monotonic()
+                lost = now if lost is None else lost
+                if error.code != "missing.cluster" or now - lost >= OUTAGE:
+                    raise
+            else:
+                lost = None
+                if over:
+                    return
             self._clock.wait(_PAUSE)
+
+    def _since(self, pod: str, following: Following, *, follow: bool) -> Iterator[str]:
+        for raw in self._cluster.pod_logs(
+            pod,
+            container=errands.CONTAINER,
+            follow=follow,
+            timestamps=True,
+            since=following.begin(),
+        ):
+            line = split(pod, raw)
+            if line is not None and following.new(line.at):
+                yield line.text
 
     def ended(self) -> Mapping[int, int]:
         """See base.Underway."""

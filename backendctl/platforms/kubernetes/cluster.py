@@ -107,13 +107,15 @@ class Cluster:
         """A container's last lines, oldest first, then, if `follow`, those to come until it ends.
 
         With `timestamps` each begins with when it was written, and a space; `since` is such a
-        time. None from a container that never ran. Silence of an hour ends the following."""
+        time. None from a container that never ran. Silence of an hour ends the following, and so
+        does a connection that breaks: whoever follows looks whether there is more to come."""
         asked = self._asked("get", "Pod", pod, namespace)
         query = {"follow": str(follow).lower(), "previous": str(previous).lower()}
         query |= {"container": container} if container else {}
         query |= {"tailLines": str(lines)} if lines is not None else {}
         query |= {"timestamps": "true"} if timestamps else {}
         query |= {"sinceTime": since} if since else {}
+        following = False
         try:
             stream = self._connection.stream(
                 self._path(asked) + "/log", query, 3600.0 if follow else TIMEOUT
@@ -123,12 +125,15 @@ class Cluster:
                 return
             if stream.status >= 300:
                 raise errors.refused(asked, stream.status, stream.read())
+            following = follow
             try:
                 for line in stream.lines():
                     yield line.decode(errors="replace").rstrip("\r")
             finally:
                 stream.close()
         except NoAnswerError as error:
+            if following:
+                return
             raise self._unreachable(asked, error) from error
 
     def proxied(

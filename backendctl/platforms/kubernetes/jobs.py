@@ -18,6 +18,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import MIGRATION, JobResult, OnLine, Release
 from backendctl.platforms.kubernetes import conditions, pods, words
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
+from backendctl.platforms.kubernetes.logs import Following, split
 from backendctl.platforms.kubernetes.naming import DOMAIN
 from backendctl.platforms.kubernetes.pods import Manifest, Surroundings
 from backendctl.platforms.kubernetes.trouble import Patience, Trouble
@@ -235,16 +236,19 @@ class Jobs:
         read: queue.SimpleQueue[str | _Ended] = queue.SimpleQueue()
 
         def work() -> None:
-            last = ""
+            following = Following()
             while True:
                 try:
                     for raw in self._cluster.pod_logs(
-                        pod, container=CONTAINER, follow=True, timestamps=True, since=last
+                        pod,
+                        container=CONTAINER,
+                        follow=True,
+                        timestamps=True,
+                        since=following.begin(),
                     ):
-                        at, _, text = raw.partition(" ")
-                        if at > last:
-                            last = at
-                            read.put(text)
+                        line = split(pod, raw)
+                        if line is not None and following.new(line.at):
+                            read.put(line.text)
                     found = self._cluster.get("Pod", pod)
                 except BackendctlError as error:
                     if error.code != "missing.cluster":

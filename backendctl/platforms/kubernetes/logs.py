@@ -4,7 +4,7 @@ import heapq
 import queue
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from backendctl.clock import Clock
@@ -16,6 +16,7 @@ from backendctl.platforms.kubernetes.naming import Naming
 _LOOK = 1.0
 """Seconds between two looks for pods that have come or gone, while logs are followed."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT")
+_FRACTION = re.compile(r"\.\d+")
 _TAG = 5
 """Last characters of a pod's name, by which those of one Deployment differ."""
 
@@ -35,6 +36,42 @@ def split(pod: str, raw: str) -> Line | None:
     among them, without a time: that a log is gone, where the pod went while it was read."""
     at, _, text = raw.partition(" ")
     return Line(at, pod, text) if _TIME.match(at) else None
+
+
+class Following:
+    """Which lines of a container's log are new, where its reading breaks and begins anew.
+
+    The API takes a time to begin from, and only to the second: what was written in that second
+    comes again. Lines cannot be told apart by their times: some runtimes give one time to all that
+    a process writes at once.
+    """
+
+    def __init__(self, known: str = "") -> None:
+        """`known`: when the last line was written that need not be told; "" to tell all."""
+        self._known = known
+        self._second = _FRACTION.sub("", known)
+        self._told = 0
+        """Lines of that second that were told."""
+        self._again = 0
+        """Of those, how many the present reading has yet to repeat."""
+
+    def begin(self) -> str:
+        """A reading begins; the time from which on, as `Cluster.pod_logs` has it."""
+        self._again = self._told
+        return self._second
+
+    def new(self, at: str) -> bool:
+        """Whether a line was not told before; in the order in which they were written."""
+        if at <= self._known:
+            return False
+        second = _FRACTION.sub("", at)
+        if second == self._second and self._again:
+            self._again -= 1
+            return False
+        if second > self._second:
+            self._second, self._told, self._again = second, 0, 0
+        self._told += second == self._second
+        return True
 
 
 class PodLogs:
@@ -67,15 +104,15 @@ class PodLogs:
         if not pods:
             raise self._no_pods(number)
         several = len(pods) > 1
-        last: dict[str, str] = {pod["metadata"]["name"]: "" for pod in pods}
-        earlier = heapq.merge(*(self._earlier(pod, count) for pod in pods))
-        told = list(earlier)[-count:] if count > 0 else []
+        earlier = {pod["metadata"]["name"]: self._earlier(pod, max(count, 1)) for pod in pods}
+        told = list(heapq.merge(*earlier.values()))[-count:] if count > 0 else []
         if not told and not self._pods(number):
             raise self._no_pods(number)
         for line in told:
             yield _told(line, several)
-            last[line.pod] = line.at
         if follow:
+            # Also what was left out, because others wrote more and later, is not to come.
+            last = {name: lines[-1].at for name, lines in earlier.items() if lines}
             yield from self._coming(number, last, several)
 
     def _earlier(self, pod: Object, count: int) -> list[Line]:
@@ -92,10 +129,11 @@ class PodLogs:
         )
         return [line for line in found if line is not None]
 
-    def _coming(self, number: int, last: dict[str, str], several: bool) -> Iterator[str]:
+    def _coming(self, number: int, last: Mapping[str, str], several: bool) -> Iterator[str]:
         """Lines as they are written. Pods that appear are followed too, from their first line."""
         read: queue.SimpleQueue[Line | BackendctlError] = queue.SimpleQueue()
         followed: dict[str, threading.Thread] = {}
+        known: dict[str, Following] = {}
         next_look = 0.0
         while True:
             going = True
@@ -103,7 +141,8 @@ class PodLogs:
                 pods = [pod["metadata"]["name"] for pod in self._pods(number) if _began(pod)]
                 for name in pods:
                     if name not in followed or not followed[name].is_alive():
-                        followed[name] = self._follow(name, last, read)
+                        following = known.setdefault(name, Following(last.get(name, "")))
+                        followed[name] = self._follow(name, following, read)
                 next_look = self._clock.monotonic() + _LOOK
                 going = bool(pods) or self._there(number)
             several = several or len(followed) > 1
@@ -118,16 +157,19 @@ class PodLogs:
                     return
 
     def _follow(
-        self, pod: str, last: dict[str, str], read: "queue.SimpleQueue[Line | BackendctlError]"
+        self, pod: str, following: Following, read: "queue.SimpleQueue[Line | BackendctlError]"
     ) -> threading.Thread:
         def work() -> None:
             try:
                 for raw in self._cluster.pod_logs(
-                    pod, container=CONTAINER, follow=True, timestamps=True, since=last.get(pod, "")
+                    pod,
+                    container=CONTAINER,
+                    follow=True,
+                    timestamps=True,
+                    since=following.begin(),
                 ):
                     line = split(pod, raw)
-                    if line is not None and line.at > last.get(pod, ""):
-                        last[pod] = line.at
+                    if line is not None and following.new(line.at):
                         read.put(line)
             except BackendctlError as error:
                 read.put(error)

@@ -306,3 +306,29 @@ def test_a_context_that_is_not_there_is_said(
         Cluster("shop", "other").list("Pod")
     assert caught.value.code == "missing.cluster"
     assert "other" in caught.value.message
+
+
+class _Breaking:
+    """A log whose connection breaks, or is silent for too long, after one line."""
+
+    status = 200
+
+    def read(self) -> bytes:
+        return b""
+
+    def lines(self) -> Iterator[bytes]:
+        yield b"one"
+        raise NoAnswerError("Read timed out.", sent=True)
+
+    def close(self) -> None:
+        return
+
+
+def test_a_log_that_is_followed_ends_where_its_connection_does(
+    cluster: Cluster, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "stream", lambda *_: _Breaking())
+    assert list(cluster.pod_logs("shop-r1-x", follow=True)) == ["one"]
+    with pytest.raises(BackendctlError) as caught:
+        list(cluster.pod_logs("shop-r1-x"))
+    assert caught.value.code == "missing.cluster"

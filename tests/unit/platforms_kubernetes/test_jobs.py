@@ -32,7 +32,7 @@ class Clock:
 
 
 class Printed(FakeApi):
-    """With a log of one pod."""
+    """With a log of one pod, which is read from a whole second on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Printed(FakeApi):
 
     def stream(self, path: str, query: Mapping[str, str], timeout: float) -> Any:
         since = query.get("sinceTime", "")
-        return _Lines([line.encode() for line in self.log if line.split()[0] >= since])
+        return _Lines([line.encode() for line in self.log if line[:19] >= since[:19]])
 
 
 class _Lines:
@@ -108,6 +108,17 @@ def test_a_command_ends_with_its_status_and_its_lines_each_once(
     done = jobs.run(release(), "greet", ("true",), 20, seen.append)
     assert (done.exit_status, seen, done.tail) == (4, ["one", "two words"], ("one", "two words"))
     assert there(api, "Job") == []
+
+
+def test_lines_that_a_runtime_gives_one_time_are_all_passed_on(
+    jobs: Jobs, api: Printed, clock: Clock
+) -> None:
+    at = "2026-11-21T10:00:00.123456789Z"
+    api.log = [f"{at} one", f"{at} two", 'failed to try resolving symlinks in path "/x"']
+    clock.act = lambda: put_pod(api, over(0), "Succeeded")
+    seen: list[str] = []
+    jobs.run(release(), "greet", ("true",), 20, seen.append)
+    assert seen == ["one", "two"]
 
 
 def test_memory_that_ran_out_is_the_last_word(jobs: Jobs, api: Printed, clock: Clock) -> None:

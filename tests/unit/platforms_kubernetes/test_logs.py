@@ -8,7 +8,7 @@ from backendctl.platforms.base import WATCHDOG
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.foundation import KubernetesFoundation
 from backendctl.platforms.kubernetes.gateway import Gateway
-from backendctl.platforms.kubernetes.logs import PodLogs, split
+from backendctl.platforms.kubernetes.logs import Following, PodLogs, split
 from tests.fakes.kubernetes_api import FakeApi
 
 from .test_foundation import ENVIRONMENT, NAMING, SPEC
@@ -85,3 +85,52 @@ def test_what_the_kubelet_says_among_the_lines_is_no_line_of_the_release() -> No
     written = split("shop-r3-a", "2026-01-01T00:00:00.123456789Z bye")
     assert written is not None
     assert written.text == "bye"
+
+
+AT = "2026-01-01T00:00:01.{:09d}Z"
+
+
+def test_a_reading_that_begins_anew_repeats_nothing_and_loses_nothing() -> None:
+    following = Following()
+    assert following.begin() == ""
+    written = [AT.format(1), AT.format(5), AT.format(5), AT.format(4)]
+    assert [following.new(at) for at in written] == [True] * 4
+    assert following.begin() == "2026-01-01T00:00:01Z"
+    written += [AT.format(5), "2026-01-01T00:00:02.000000000Z"]
+    assert [following.new(at) for at in written] == [False] * 4 + [True] * 2
+    assert following.begin() == "2026-01-01T00:00:02Z"
+    assert following.new(written[-1]) is False
+
+
+def test_what_is_known_already_is_not_new() -> None:
+    following = Following(known=AT.format(5))
+    assert following.begin() == "2026-01-01T00:00:01Z"
+    assert [following.new(AT.format(n)) for n in (4, 5, 6)] == [False, False, True]
+    following.begin()
+    assert [following.new(AT.format(n)) for n in (4, 5, 6, 7)] == [False] * 3 + [True]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(2, ["[busy2] 1", "[busy2] 2"]), (0, [])])
+def test_following_does_not_begin_with_what_the_number_of_lines_left_out(
+    cluster: Cluster, logs: PodLogs, monkeypatch: pytest.MonkeyPatch, count: int, shown: list[str]
+) -> None:
+    written = {
+        "shop-r3-quiet1": ["2026-01-01T00:00:00.1Z long ago"],
+        "shop-r3-busy2": [f"2026-01-01T00:00:0{n}.5Z {n}" for n in (1, 2)],
+    }
+    status = {"containerStatuses": [{"state": {"running": {}}}]}
+    for name in written:
+        metadata = {"name": name, "labels": dict(NAMING.pods(3))}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status})
+
+    def read(pod: str, lines: int | None = None, since: str = "", **_: object) -> list[str]:
+        if lines is not None:
+            return written[pod][-lines:] if lines else []
+        found = [line for line in written[pod] if line[:19] >= since[:19]]
+        cluster.delete("Pod", pod)
+        return [*found, "2026-01-01T00:00:09.5Z new"]
+
+    monkeypatch.setattr(cluster, "pod_logs", read)
+    told = list(logs.lines(3, count, follow=True))
+    assert told[: len(shown)] == shown
+    assert sorted(told[len(shown) :]) == ["[busy2] new", "[uiet1] new"]

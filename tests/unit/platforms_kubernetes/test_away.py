@@ -1,0 +1,71 @@
+"""What an errand says, heard from outside the cluster."""
+
+import pytest
+
+from backendctl.errors import BackendctlError
+from backendctl.platforms.kubernetes.away import OUTAGE, JobUnderway
+from backendctl.platforms.kubernetes.cluster import Cluster
+from backendctl.platforms.kubernetes.connection import NoAnswerError
+
+from .releases import NAMING
+from .test_jobs import Clock, Printed
+
+ENDED = {"terminated": {"exitCode": 0}}
+
+
+@pytest.fixture
+def api() -> Printed:
+    return Printed()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def underway(api: Printed, clock: Clock) -> JobUnderway:
+    cluster = Cluster(NAMING.namespace, connection=api, clock=clock)
+    pod(api, {"running": {}})
+    return JobUnderway(cluster, NAMING.namespace, "driver", clock)
+
+
+def pod(api: Printed, state: object) -> None:
+    labels = {"batch.kubernetes.io/job-name": "driver"}
+    index = {"batch.kubernetes.io/job-completion-index": "0"}
+    api.objects["Pod", NAMING.namespace, "driver-0"] = {
+        "kind": "Pod",
+        "metadata": {"name": "driver-0", "labels": labels, "annotations": index},
+        "status": {"containerStatuses": [{"name": "backendctl", "state": state}]},
+    }
+
+
+def away_until(clock: Clock, end: float) -> object:
+    def before(_method: str, _path: str) -> None:
+        if clock.at < end:
+            raise NoAnswerError("Connection refused", sent=False)
+
+    return before
+
+
+def test_an_api_server_that_is_away_for_a_while_is_waited_for(
+    underway: JobUnderway, api: Printed, clock: Clock
+) -> None:
+    at = "2026-11-21T10:00:00.5Z"
+    api.log = [f"{at} one", f"{at} two"]
+    lines = underway.lines()
+    assert [next(lines), next(lines)] == ["one", "two"]
+    api.log.append(f"{at} three")
+    pod(api, ENDED)
+    api.before = away_until(clock, OUTAGE / 2)  # type: ignore[assignment]
+    assert list(lines) == ["three"]
+
+
+def test_an_api_server_that_stays_away_is_said(
+    underway: JobUnderway, api: Printed, clock: Clock
+) -> None:
+    api.before = away_until(clock, 10 * OUTAGE)  # type: ignore[assignment]
+    with pytest.raises(BackendctlError) as caught:
+        next(underway.lines())
+    assert caught.value.code == "missing.cluster"
+    assert OUTAGE <= clock.at < OUTAGE + 10
