@@ -45,7 +45,7 @@ class Replicas:
         empty for one that serves none. Those that cannot be reached from here are left out."""
         asked = [(replica, listener) for replica in replicas for listener in listeners]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(lambda each: self._revision(*each, host), asked))
+            found = list(pool.map(lambda each: self._revision(each[0], each[1], host), asked))
         served: dict[str, frozenset[str]] = {}
         for (replica, _), revision in zip(asked, found, strict=True):
             if revision is not None:
