@@ -52,7 +52,7 @@ def balancer(scope: Scope, inputs: AddonsInputs, network: NetworkOutputs) -> Bal
         name=f"lb-{place.within(29)}",  # no balancer's name may begin with `internal-`
         load_balancer_type="application",
         internal=not public,
-        subnets=network.public_subnet_ids if public else network.private_subnet_ids,
+        subnets=network.balancer_subnet_ids,
         security_groups=[_group(scope, inputs, network, public).id],
         drop_invalid_header_fields=True,
         desync_mitigation_mode="defensive",

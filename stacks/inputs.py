@@ -54,6 +54,8 @@ class NetworkInputs:
     """Services of AWS that are reached without leaving the network, such as `ecr.api`."""
     log_days: int
     """How long flow logs are kept."""
+    public: bool
+    """Whether users come over the internet, so that the load balancer needs public subnets."""
     adopted: str = ""
     """Id of a VPC that exists; nothing in it is created or changed but our security groups."""
     adopted_cluster: str = ""

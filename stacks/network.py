@@ -8,6 +8,8 @@ data     database and cache; no route out at all
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import pulumi
@@ -24,6 +26,9 @@ ROLES: Mapping[str, Mapping[str, str]] = {
     "data": {},
 }
 """Tags by which load balancers find their subnets (EKS User Guide, "VPC requirements")."""
+WITHOUT_EKS = ("use1-az3", "usw1-az2", "cac1-az3")
+"""Zones in which EKS makes no control plane (EKS User Guide, "VPC requirements"). Which letter such
+a zone has differs from account to account."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class NetworkOutputs:
     """What the other stacks need of it."""
 
     vpc_id: pulumi.Input[str]
-    public_subnet_ids: pulumi.Input[list[str]]
+    balancer_subnet_ids: pulumi.Input[list[str]]
+    """One in each zone; public ones where users come over the internet."""
     private_subnet_ids: pulumi.Input[list[str]]
     data_subnet_ids: pulumi.Input[list[str]]
     workload_group_id: pulumi.Input[str]
@@ -68,6 +74,7 @@ def _new(scope: Scope, inputs: NetworkInputs) -> NetworkOutputs:
     )
     zones = aws.get_availability_zones_output(
         state="available",
+        exclude_zone_ids=list(WITHOUT_EKS),
         filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
         opts=scope.invoke(),
     )
@@ -80,7 +87,7 @@ def _new(scope: Scope, inputs: NetworkInputs) -> NetworkOutputs:
     _flow_log(scope, inputs, vpc)
     return NetworkOutputs(
         vpc_id=vpc.id,
-        public_subnet_ids=_ids(public),
+        balancer_subnet_ids=_ids(public if inputs.public else private),
         private_subnet_ids=_ids(private),
         data_subnet_ids=_ids(data),
         workload_group_id=workload.id,
@@ -94,18 +101,32 @@ def _ids(subnets: list[Any]) -> pulumi.Output[list[str]]:
 def _subnets(
     scope: Scope, inputs: NetworkInputs, vpc: Any, zones: Any, layer: str, cidrs: tuple[str, ...]
 ) -> list[Any]:
+    names = zones.names.apply(partial(_sufficient, len(cidrs), inputs.place.region))
     return [
         aws.ec2.Subnet(
             f"{layer}-{number}",
             vpc_id=vpc.id,
             cidr_block=cidr,
-            availability_zone=zones.names[number],
+            availability_zone=names[number],
             map_public_ip_on_launch=False,
             tags=inputs.place.tagged(f"{layer}-{number}", layer=layer, **ROLES[layer]),
-            opts=scope.options(),
+            opts=pulumi.ResourceOptions.merge(
+                scope.options(),
+                # A zone that is lost or added must not move subnets that are there.
+                pulumi.ResourceOptions(ignore_changes=["availabilityZone"]),
+            ),
         )
         for number, cidr in enumerate(cidrs)
     ]
+
+
+def _sufficient(needed: int, region: str, zones: list[str]) -> list[str]:
+    if len(zones) < needed:
+        raise pulumi.RunError(
+            f"this account can use EKS in {len(zones)} zones of {region}, and {needed} are needed: "
+            'name another region in backend.toml, or size = "small", which needs two'
+        )
+    return zones
 
 
 def _routes(
@@ -301,36 +322,51 @@ def _adopted(scope: Scope, inputs: NetworkInputs) -> NetworkOutputs:
     """Look a VPC up. Its subnets are told apart by the tags that load balancers go by."""
     vpc = aws.ec2.Vpc.get("vpc", inputs.adopted, opts=scope.options())
 
-    def tagged(role: str) -> pulumi.Output[list[str]]:
-        found = aws.ec2.get_subnets_output(
-            filters=[
-                {"name": "vpc-id", "values": [inputs.adopted]},
-                {"name": f"tag:kubernetes.io/role/{role}", "values": ["1"]},
-            ],
-            opts=scope.invoke(),
-        )
-        ids: pulumi.Output[list[str]] = found.ids
-        return ids.apply(lambda all_: _enough(all_, role, inputs.adopted))
-
-    private = tagged("internal-elb")
+    private = _tagged(scope, inputs.adopted, "internal-elb")
     if inputs.adopted_cluster:
         running = aws.eks.Cluster.get("cluster", inputs.adopted_cluster, opts=scope.options())
         workload = running.vpc_config["cluster_security_group_id"]
     else:
         workload = _workload_group(scope, inputs, vpc.id).id
+    balancing = _tagged(scope, inputs.adopted, "elb") if inputs.public else private
+    all_private = private.apply(lambda zones: sorted(chain(*zones.values())))
     return NetworkOutputs(
         vpc_id=vpc.id,
-        public_subnet_ids=tagged("elb"),
-        private_subnet_ids=private,
-        data_subnet_ids=private,
+        balancer_subnet_ids=balancing.apply(lambda zones: [ids[0] for ids in zones.values()]),
+        private_subnet_ids=all_private,
+        data_subnet_ids=all_private,
         workload_group_id=workload,
     )
 
 
-def _enough(ids: list[str], role: str, vpc: str) -> list[str]:
-    if len(ids) < 2:
-        raise ValueError(
-            f"{vpc} has {len(ids)} subnets with the tag kubernetes.io/role/{role}=1; two in "
-            "different zones are needed"
+def _tagged(scope: Scope, vpc: str, role: str) -> pulumi.Output[dict[str, list[str]]]:
+    """The subnets of that role in each zone."""
+    found = aws.ec2.get_subnets_output(
+        filters=[
+            {"name": "vpc-id", "values": [vpc]},
+            {"name": f"tag:kubernetes.io/role/{role}", "values": ["1"]},
+        ],
+        opts=scope.invoke(),
+    )
+
+    def looked_up(ids: list[str]) -> pulumi.Output[dict[str, list[str]]]:
+        zones = [
+            aws.ec2.get_subnet_output(id=each, opts=scope.invoke()).availability_zone
+            for each in sorted(ids)
+        ]
+        return pulumi.Output.all(*zones).apply(partial(_by_zone, sorted(ids), role, vpc))
+
+    by_zone: pulumi.Output[dict[str, list[str]]] = found.ids.apply(looked_up)
+    return by_zone
+
+
+def _by_zone(ids: list[str], role: str, vpc: str, zones: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for identity, zone in zip(ids, zones, strict=True):
+        found.setdefault(zone, []).append(identity)
+    if len(found) < 2:
+        raise pulumi.RunError(
+            f"{vpc} has subnets with the tag kubernetes.io/role/{role}=1 in {len(found)} zones; "
+            "two zones are needed"
         )
-    return sorted(ids)
+    return found

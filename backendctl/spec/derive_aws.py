@@ -116,6 +116,7 @@ def network_inputs(spec: Spec, environment: Environment, at: Place) -> NetworkIn
         nat_gateways=min(zones, value("nat_gateways", environment)),
         interface_endpoints=endpoints,
         log_days=log_days(spec, environment),
+        public=bool(environment.host) and not environment.cluster,
         adopted=environment.vpc,
         adopted_cluster=environment.cluster,
     )

@@ -27,7 +27,7 @@ from google.protobuf import empty_pb2, struct_pb2
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from backendctl.provision.simulate import ANSWERS, INVENTED
+from backendctl.provision.simulate import INVENTED, answer
 
 REPLACING = {"cidrBlock", "availabilityZone", "engine", "identifier", "vpcId"}
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -75,7 +75,7 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, context: Any) -> Any:
         given = MessageToDict(request.args)
         return provider_pb2.InvokeResponse(
-            **{"return": _struct({**given, "id": "echo", **ANSWERS.get(request.tok, {})})}
+            **{"return": _struct({"id": "echo", **answer(request.tok, given)})}
         )
 
     # --- resources ---

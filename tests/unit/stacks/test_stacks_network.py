@@ -1,24 +1,29 @@
 """The network stack: who lies where and where its routes lead."""
 
 import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import pulumi
 import pytest
 
+from backendctl.provision import simulate as simulation
 from backendctl.provision.aws import AWS_STACKS
-from backendctl.provision.simulate import simulate
+from backendctl.provision.simulate import answer, simulate
 from backendctl.shipped.stacks.record import Record
 from tests.aws_environments import bare, one, registered
 
 pytestmark = pytest.mark.xdist_group("stacks")
 
+Records = Sequence[Record]
 SMALL = 'size = "small"'
 
 
-def kinds(records: tuple[Record, ...], name: str) -> list[Record]:
+def kinds(records: Records, name: str) -> list[Record]:
     return [each for each in records if each.type.endswith(f":{name}")]
 
 
-def subnets(records: tuple[Record, ...], layer: str) -> list[Record]:
+def subnets(records: Records, layer: str) -> list[Record]:
     return [e for e in kinds(records, "Subnet") if e.properties["tags"]["layer"] == layer]
 
 
@@ -90,3 +95,77 @@ def test_an_adopted_cluster_brings_the_group_that_may_reach_the_database() -> No
     made = {each.type for each in records if each.stack == "cluster" and not each.adopted}
     assert made == {"pulumi:providers:aws"}
     assert not [e for e in records if e.type.startswith("kubernetes:")]
+
+
+def adopted(monkeypatch: pytest.MonkeyPatch, subnets: dict[str, list[str]], extra: str) -> Records:
+    """All stacks in a VPC with these subnets: by role, the last letter is the zone."""
+
+    def answered(token: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not token.endswith(":getSubnets"):
+            return answer(token, asked)
+        roles = {each["name"].rpartition("/")[2] for each in asked["filters"]}
+        return {"id": "subnets", "ids": next(subnets[role] for role in roles if role in subnets)}
+
+    monkeypatch.setattr(simulation, "answer", answered)
+    spec = bare(extra=f'vpc = "vpc-0abc"\n{extra}')
+    return simulate(spec, spec.environments["prod"], AWS_STACKS)
+
+
+HOST = 'host = "shop.example.com"\nzone = "Z0123"'
+
+
+def test_a_load_balancer_in_an_adopted_network_takes_one_subnet_of_each_zone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subnets = {"elb": ["p2-a", "p1-a", "p3-b"], "internal-elb": ["i1-a", "i2-a", "i3-b"]}
+    public = adopted(monkeypatch, subnets, HOST)
+    inside = adopted(monkeypatch, subnets, "")
+    assert [
+        one(records, "addons/balancer", ":LoadBalancer").properties["subnets"]
+        for records in (public, inside)
+    ] == [["p1-a", "p3-b"], ["i1-a", "i3-b"]]
+    nodes = one(public, "cluster/nodes", ":NodeGroup").properties
+    assert nodes["subnetIds"] == ["i1-a", "i2-a", "i3-b"]
+
+
+@pytest.mark.parametrize("elb", [[], ["p1-a"], ["p1-a", "p2-a"]])
+def test_public_subnets_in_two_zones_are_needed_where_users_come_over_the_internet_only(
+    monkeypatch: pytest.MonkeyPatch, elb: list[str]
+) -> None:
+    subnets = {"elb": elb, "internal-elb": ["i1-a", "i3-b"]}
+    assert adopted(monkeypatch, subnets, "")
+    with pytest.raises(pulumi.RunError, match=r"role/elb=1 in [01] zones; two"):
+        adopted(monkeypatch, subnets, HOST)
+
+
+def test_an_adopted_cluster_needs_no_public_subnets(monkeypatch: pytest.MonkeyPatch) -> None:
+    subnets = {"elb": [], "internal-elb": ["i1-a", "i3-b"]}
+    whose = 'cluster = "platform"\ngateway = "edge/shared"\nhost = "shop.example.com"'
+    assert adopted(monkeypatch, subnets, whose)
+
+
+def test_no_zone_is_taken_in_which_eks_makes_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Mapping[str, Any]] = []
+
+    def answered(token: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked.append(given)
+        return answer(token, given)
+
+    monkeypatch.setattr(simulation, "answer", answered)
+    spec = bare()
+    simulate(spec, spec.environments["prod"], AWS_STACKS[:1])
+    assert "use1-az3" in asked[0]["excludeZoneIds"]
+
+
+def test_a_region_with_two_zones_takes_a_small_environment_and_says_so_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(simulation, "answer", lambda _token, _asked: {"names": ["a", "b"]})
+    small, standard = bare(extra=SMALL), bare()
+    assert simulate(small, small.environments["prod"], AWS_STACKS[:1])
+    with pytest.raises(pulumi.RunError, match=r'2 zones of us-east-1, and 3.*size = "small"'):
+        simulate(standard, standard.environments["prod"], AWS_STACKS[:1])
+
+
+def test_a_zone_that_is_lost_moves_no_subnet() -> None:
+    assert {each.ignored for each in kinds(registered("prod"), "Subnet")} == {("availabilityZone",)}
