@@ -56,12 +56,17 @@ def balancer(scope: Scope, inputs: AddonsInputs, network: NetworkOutputs) -> Bal
         security_groups=[_group(scope, inputs, network, public).id],
         drop_invalid_header_fields=True,
         desync_mitigation_mode="defensive",
-        enable_deletion_protection=not place.releasing,
+        enable_deletion_protection=public and not place.releasing,
         enable_http2=True,
         idle_timeout=BALANCER_IDLE,
         access_logs={"bucket": logs.bucket, "enabled": True},
         tags=place.tagged("balancer"),
-        opts=scope.holds_data(),
+        # One name: when `host` is added or taken away, the former has to go first. Only an address
+        # that users know is protected from that.
+        opts=pulumi.ResourceOptions.merge(
+            scope.holds_data() if public else scope.options(),
+            pulumi.ResourceOptions(delete_before_replace=True),
+        ),
     )
     targets = aws.lb.TargetGroup(
         "gateway",
@@ -246,6 +251,7 @@ def _logs(scope: Scope, inputs: AddonsInputs) -> Any:
     bucket = aws.s3.Bucket(
         "access-logs",
         bucket_prefix=f"{place.within(29)}-access-",
+        force_destroy=place.releasing,
         tags=place.tagged("access-logs"),
         opts=scope.holds_data(),
     )

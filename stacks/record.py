@@ -22,6 +22,8 @@ class Record:
     """Only read: it existed before and belongs to somebody else."""
     parent: str = ""
     aliases: tuple[str, ...] = ()
+    deleted_first: bool = False
+    """Whether a replacement begins by deleting it."""
     ignored: tuple[str, ...] = ()
     """Inputs that may differ without anything being done about it."""
     needs: frozenset[str] = frozenset()

@@ -7,8 +7,14 @@ CLOUD_PROTECTION = ("deletionProtection", "enableDeletionProtection")
 """Inputs by which a cloud itself refuses to delete a thing."""
 
 
-def protected_by_cloud(inputs: Mapping[str, Any]) -> bool:
-    """Whether the cloud has to be told before the thing can be deleted."""
+BUCKET = "aws:s3/bucket:Bucket"
+
+
+def protected_by_cloud(kind: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether the cloud has to be told before the thing can be deleted. S3 deletes no bucket that
+    holds anything, unless its resource says that what it holds may go too."""
+    if kind == BUCKET:
+        return not inputs.get("forceDestroy")
     return any(bool(inputs.get(name)) for name in CLOUD_PROTECTION)
 
 

@@ -217,6 +217,7 @@ def _monitor(stack: str, records: list[Record], exported: dict[str, Any]) -> "Mo
                     adopted=adopted,
                     parent=request.parent,
                     aliases=tuple(_alias(each) for each in getattr(request, "aliases", ())),
+                    deleted_first=getattr(request, "deleteBeforeReplace", False),
                     ignored=tuple(getattr(request, "ignoreChanges", ())),
                     needs=frozenset(map(_type_and_name, request.dependencies)),
                     secret=secret,

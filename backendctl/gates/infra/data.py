@@ -201,7 +201,8 @@ def deletion_protection(judged: Judged) -> Iterator[Breach]:
     }
     for kind, flag in flags.items():
         for each in judged.of(kind):
-            if at(each, flag) is not True:
+            inside = kind == BALANCER and at(each, "internal") is True
+            if at(each, flag) is not True and not inside:
                 yield Breach(each.title, "AWS would delete it when asked", f"{flag} = true")
     for each in judged.of(*HOLDS_DATA, CLUSTER):
         if not each.protected:

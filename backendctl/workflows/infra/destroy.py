@@ -178,7 +178,7 @@ def _release(
     here: dict[str, list[str]] = {}
     there: dict[str, list[str]] = {}
     for each in doomed:
-        if protected_by_cloud(each.inputs) and not each.retained:
+        if protected_by_cloud(each.type, each.inputs) and not each.retained:
             there.setdefault(each.stack, []).append(each.urn)
         elif each.protected:
             here.setdefault(each.stack, []).append(each.urn)

@@ -10,7 +10,8 @@ ECHO_RULES, named `OPERATION-NAME` after the resource's `name` (or `Name` tag, `
 * `slow-NAME`: it takes the file's seconds;
 * `hang-NAME`: it takes until the file is gone.
 
-Some properties force a replacement, as with the real provider: REPLACING.
+Some properties force a replacement, as with the real provider: REPLACING. As AWS does, it deletes
+nothing that is protected from it (PROTECTING), nor a bucket that may hold something.
 """
 
 import json
@@ -30,6 +31,8 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from backendctl.provision.simulate import INVENTED, answer
 
 REPLACING = {"cidrBlock", "availabilityZone", "engine", "identifier", "vpcId"}
+PROTECTING = ("deletionProtection", "enableDeletionProtection")
+BUCKET = "aws:s3/bucket:Bucket"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -142,7 +145,13 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=_struct(outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        self._obey(MessageToDict(request.properties), context)
+        outputs = MessageToDict(request.properties)
+        self._obey(outputs, context)
+        held = next((key for key in PROTECTING if outputs.get(key)), "")
+        if _token(request) == BUCKET and not outputs.get("forceDestroy"):
+            held = "BucketNotEmpty"
+        if held:
+            context.abort(grpc.StatusCode.UNKNOWN, f"cannot be deleted: {held}")
         self._file(_token(request), request.id).unlink(missing_ok=True)
         return empty_pb2.Empty()
 

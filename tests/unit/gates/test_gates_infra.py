@@ -207,6 +207,11 @@ SEEDS: list[tuple[str, Seed, str]] = [
     ),
     ("deletion-protection", but(*DATABASE, deletionProtection=False), "data/database"),
     ("deletion-protection", but(*CLUSTER, deletionProtection=None), "cluster/cluster"),
+    (
+        "deletion-protection",
+        but("addons/balancer", ":LoadBalancer", enableDeletionProtection=False),
+        "addons/balancer",
+    ),
     ("deletion-protection", unprotected(*DATABASE), "data/database"),
     ("deletion-protection", unprotected("addons/access-logs", ":Bucket"), "addons/access-logs"),
     (

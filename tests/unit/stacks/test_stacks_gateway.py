@@ -8,7 +8,7 @@ from backendctl.platforms.kubernetes import standing
 from backendctl.platforms.kubernetes.gateway_stats import CONTROLLERS
 from backendctl.platforms.kubernetes.naming import STACK_GATEWAY_CLASS
 from backendctl.shipped.stacks import addons, charts
-from tests.aws_environments import one, registered
+from tests.aws_environments import PUBLIC, one, registered
 
 pytestmark = pytest.mark.xdist_group("stacks")
 
@@ -57,3 +57,14 @@ def test_the_gateway_says_the_load_balancers_address_is_its_own() -> None:
 def test_a_kubeconfig_in_other_words_replaces_nothing_in_the_cluster() -> None:
     provider = one(registered("prod"), "addons/cluster", ":kubernetes").properties
     assert provider["clusterIdentifier"] == "environment"
+
+
+def test_an_address_that_no_user_knows_may_go_for_one_that_users_do() -> None:
+    """A host that is added later makes another load balancer of the same name."""
+    inside, public = (
+        one(registered("prod", extra), "addons/balancer", ":LoadBalancer") for extra in ("", PUBLIC)
+    )
+    assert (inside.protected, inside.properties["enableDeletionProtection"]) == (False, False)
+    assert (public.protected, public.properties["enableDeletionProtection"]) == (True, True)
+    assert inside.deleted_first
+    assert inside.properties["name"] == public.properties["name"]

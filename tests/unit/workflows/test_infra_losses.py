@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from backendctl.provision.changes import NAMESPACE, NAMESPACE_TAKEN_OVER
+from backendctl.provision.protection import BUCKET, protected_by_cloud
 from backendctl.workflows.infra.destroy import Losses
 from backendctl.workflows.infra.states import Held
 
@@ -92,3 +95,20 @@ def test_what_is_only_forgotten_is_not_called_protected() -> None:
     found = losses(held("aws:s3/bucket:Bucket", "logs", protected=True, retained=True))
     assert found.protected == []
     assert "  s3 Bucket logs stays: it is only forgotten" in found.lines()
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "told"),
+    [
+        (DATABASE, {"deletionProtection": True}, True),
+        (DATABASE, {"deletionProtection": False}, False),
+        ("aws:lb/loadBalancer:LoadBalancer", {"enableDeletionProtection": True}, True),
+        (BUCKET, {}, True),
+        (BUCKET, {"forceDestroy": True}, False),
+        ("aws:ec2/vpc:Vpc", {}, False),
+    ],
+)
+def test_the_cloud_is_told_first_of_what_it_would_refuse_to_delete(
+    kind: str, inputs: dict[str, Any], told: bool
+) -> None:
+    assert protected_by_cloud(kind, inputs) is told
