@@ -55,7 +55,10 @@ def sample_lines(found: "Explanation") -> "Iterable[str]":
         yield "Requests that the candidate failed, the last of each kind:"
     for request in found.samples.requests:
         yield f"  {in_words(request)}"
-    if (found.samples.requests or found.by_copies) and found.samples.log and not found.tail:
+    # In a cluster no examples of requests are kept; nobody asks for the lines of a release that
+    # neither failed a request nor was convicted by its numbers.
+    failed = found.samples.requests or found.by_copies or found.numbers
+    if failed and found.samples.log and not found.tail:
         yield "What it had logged last by then:"
         yield from (f"  | {line}" for line in found.samples.log)
 

@@ -199,6 +199,11 @@ def because(state: State) -> str:
     return state.passed.reason if state.passed is not None else ""
 
 
+def logs_of(number: int) -> str:
+    """The command that shows what a release has logged."""
+    return f"backendctl logs --release {number}"
+
+
 def next_commands(state: State) -> tuple[str, ...]:
     """What to type next."""
     if state.hold is not None and state.hold.kind is HoldKind.STUCK:
@@ -212,7 +217,9 @@ def next_commands(state: State) -> tuple[str, ...]:
             "backendctl rollout abort",
         )
     if state.result is Result.RESTORED:
-        return (f"backendctl logs --release {state.plan.candidate}", "backendctl deploy")
+        # Where no release serves there is nothing to deploy over.
+        again = "backendctl up" if state.plan.stable is None else "backendctl deploy"
+        return (logs_of(state.plan.candidate), again)
     if state.result is Result.PROMOTED:
         back = served_after(state.plan.served, state.plan.candidate)[:-1]
         # After a contract migration no earlier release works with the schema.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backendctl.errors import BackendctlError
-from backendctl.rollout.explain import because, next_commands, pausing
+from backendctl.rollout.explain import because, logs_of, next_commands, pausing
 from backendctl.rollout.states import Kind, Result, State
 from backendctl.rollout.wording import moment
 
@@ -98,11 +98,18 @@ def outcome_of(
         tail=why.tail if why is not None and result != "promoted" else (),
         notes=state.notes,
         held_until=hold.until if hold is not None else None,
-        next=next_commands(state)
-        if ended is None
-        else (f"backendctl rollout explain {rollout}", "backendctl status"),
+        next=_next(rollout, state, ended),
         pausing=pausing(state),
         ended=ended,
         asked=asked and result == "restored",
         signalled=why is not None and why.code == "interrupted",
     )
+
+
+def _next(rollout: str, state: State, ended: float | None) -> tuple[str, ...]:
+    """`rollout explain` has the last lines of a release that is gone, in a cluster its logs too."""
+    explained = f"backendctl rollout explain {rollout}"
+    if ended is not None:
+        return (explained, "backendctl status")
+    logs = logs_of(state.plan.candidate)
+    return tuple(explained if each == logs else each for each in next_commands(state))

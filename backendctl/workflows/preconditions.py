@@ -1,7 +1,7 @@
 """What must be so before a command begins, and what is said where it is not."""
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Platform
+from backendctl.platforms.base import Condition, Platform
 from backendctl.rollout.history import serving
 from backendctl.rollout.judge import shipped
 from backendctl.rollout.records import fold
@@ -11,14 +11,22 @@ from backendctl.workflows.environment import Opened
 
 
 def must_serve(opened: Opened) -> None:
-    """Raises `missing.environment` unless every server runs and a release serves."""
+    """Raises `missing.environment` unless every server runs and a release serves.
+
+    In a cluster the servers outlive a `down`, and only the release tells. A rollout in flight has
+    started stable, or knows how to go on without it.
+    """
     platform = opened.platform
     servers = platform.foundation.status()
     down = [each for each in servers if not each.running and each.needed]
-    stopped = [each.name for each in down]
-    name = opened.environment.name
-    if stopped or serving(platform.store).stable is None:
-        why = f"not running: {', '.join(stopped)}" if stopped else "no release serves yet"
+    name, now, why = opened.environment.name, serving(platform.store), ""
+    if down:
+        why = f"not running: {', '.join(each.name for each in down)}"
+    elif now.stable is None:
+        why = "no release serves yet"
+    elif now.rollout_in_flight is None and _stopped(platform, now.stable):
+        why = f"release {now.stable} should serve and is stopped"
+    if why:
         raise BackendctlError(
             "missing.environment",
             f"environment {name!r} is not up",
@@ -30,6 +38,10 @@ def must_serve(opened: Opened) -> None:
                 )
             ),
         )
+
+
+def _stopped(platform: Platform, number: int) -> bool:
+    return platform.runtime.status(number).condition is Condition.STOPPED
 
 
 def rollout_first(platform: Platform, refused: BackendctlError) -> BackendctlError:

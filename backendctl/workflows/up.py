@@ -20,8 +20,6 @@ from backendctl.workflows.release import make_release
 
 OnEvent = Callable[[Event], None]
 
-UP = "backendctl up"
-
 
 @dataclass(frozen=True, slots=True)
 class Up:
@@ -87,8 +85,6 @@ def _first(opened: Opened, lease: Lease, progress: Progress, on_event: OnEvent) 
         )
     error = outcome.error()
     if error is not None:
-        # No release serves, so there is nothing to deploy over.
-        error.next = tuple(UP if each == "backendctl deploy" else each for each in error.next)
         raise error
     return _result(opened, release.number, first=True, already=False)
 

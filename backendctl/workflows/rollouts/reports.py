@@ -191,6 +191,8 @@ def explain_rollout(
 
 def _still_possible(platform: Platform, now: Serving, ways: tuple[str, ...]) -> tuple[str, ...]:
     """Of what could be typed when a rollout had just ended, what can be typed now."""
+    if platform.away is not None:  # there logs go with the pods that wrote them
+        ways = tuple(way for way in ways if not way.startswith("backendctl logs "))
     if now.rollout_in_flight is not None:
         ways = tuple(way for way in ways if way not in ("backendctl rollback", "backendctl deploy"))
         return (*ways, "backendctl rollout status")

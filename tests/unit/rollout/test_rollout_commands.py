@@ -1,11 +1,12 @@
 """People who speak to rollouts, recover them and ask about them."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import PersonCommand
+from backendctl.platforms.base import Away, PersonCommand
 from backendctl.rollout.events import (
     BlockObserved,
     Ended,
@@ -30,7 +31,7 @@ from backendctl.workflows.rollouts import (
     status,
     watch,
 )
-from tests.fakes.platform import Behaviour, Fake, Killed
+from tests.fakes.platform import Behaviour, Fake, Killed, fake_platform
 from tests.fakes.rollouts import Desk, means, spec_with
 
 
@@ -407,6 +408,28 @@ def test_explain_says_why_with_the_decisive_numbers_and_what_to_type(
     assert told.next[0] == "backendctl logs --release 2"
     whats = [line.what for line in told.timeline]
     assert whats.index("judged fail") < whats.index("undoing") < whats.index("phase restored")
+
+
+def test_what_failed_is_explained_next_and_then_deployed_anew(fake: Fake, desk: Desk) -> None:
+    fake.env.behaviours[2] = Behaviour(errors=0.3)
+    found = desk.deploy()
+    assert found.next == (f"backendctl rollout explain {found.rollout}", "backendctl deploy")
+
+
+def test_a_first_release_that_failed_leaves_nothing_to_deploy_over() -> None:
+    fake = fake_platform()
+    fake.env.behaviours[1] = Behaviour(dies_after=0.1)
+    found = Desk(fake).deploy()
+    assert found.result == "restored"
+    assert found.next == ("backendctl rollout explain 0001", "backendctl up")
+    assert explained(fake).next[-1] == "backendctl up"
+
+
+def test_no_logs_are_offered_where_they_went_with_the_pods(fake: Fake, desk: Desk) -> None:
+    fake.env.behaviours[2] = Behaviour(errors=0.3)
+    desk.deploy()
+    in_cluster = replace(fake.platform, away=cast(Away, object()))
+    assert explain_rollout(in_cluster, None, means(fake)).next == ("backendctl deploy",)
 
 
 def test_watch_tells_a_finished_rollout_from_its_beginning_to_its_end(

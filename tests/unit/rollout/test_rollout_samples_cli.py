@@ -49,3 +49,12 @@ def test_a_script_gets_them_as_json(desk: Desk, words: tuple[str, ...]) -> None:
     (request,) = samples["requests"]
     assert (request["endpoint"], request["status"]) == (REPORT, 500)
     assert samples["log"] == ["division by zero"]
+
+
+def test_the_log_is_shown_where_no_requests_could_be_kept(desk: Desk) -> None:
+    """As in a cluster, where no gateway keeps examples."""
+    desk.fake.env.behaviours[3] = Behaviour(errors=0.3, log=("out of memory",))
+    desk.deploy()
+    text = CliRunner().invoke(app, ["explain"]).stdout
+    assert "Requests that the candidate failed" not in text
+    assert "| out of memory" in text

@@ -11,9 +11,10 @@ from backendctl.cli.loadtest_telling import limits_of_errors
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import ServiceStatus
 from backendctl.rollout.events import BlockObserved, Event
+from backendctl.rollout.history import serving
 from backendctl.spec.model import Slo
 from backendctl.workflows import loadtest
-from backendctl.workflows.deploy import check_deploy
+from backendctl.workflows.deploy import check_deploy, rollback
 from backendctl.workflows.down import down
 from backendctl.workflows.environment import Opened
 from backendctl.workflows.preconditions import must_serve
@@ -107,6 +108,29 @@ def test_numbers_of_a_first_release_are_for_programs(
         assert "traffic:" in said.err
     else:
         assert "rollout.block-observed" in said.out
+
+
+def test_what_a_down_has_stopped_is_neither_deployed_to_nor_rolled_back(fake: Fake) -> None:
+    """In a cluster the gateway and the database go on after a `down`."""
+    desk = Desk(fake)
+    desk.deploy()
+    desk.deploy()
+    must_serve(opened(fake))
+    fake.platform.runtime.stop(2)
+    with pytest.raises(BackendctlError) as caught:
+        rollback(opened(fake), None, "", Listener(), lambda _event: None)
+    assert caught.value.code == "missing.environment"
+    assert caught.value.cause == "release 2 should serve and is stopped"
+    assert caught.value.next == ("backendctl up --env local",)
+    assert serving(fake.store).rollout_in_flight is None
+
+
+def test_a_rollout_in_flight_can_be_undone_though_stable_was_stopped(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_flight(fake, monkeypatch)
+    fake.platform.runtime.stop(1)
+    must_serve(opened(fake))
 
 
 def test_a_server_that_was_never_asked_for_keeps_nobody_waiting(
