@@ -101,6 +101,11 @@ def ready(pod: Object) -> bool:
     return _condition(pod, "Ready").get("status") == "True"
 
 
+def over(pod: Object) -> bool:
+    """Whether nothing in it is at work any more, though the object may be kept by a finalizer."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
 def seconds(timestamp: str) -> float:
     """Since the epoch."""
     return datetime.fromisoformat(timestamp).timestamp()

@@ -91,7 +91,10 @@ class KubernetesFoundation:
         if purge:
             removal.purge(self._cluster, self._naming, on_line)
         if left:
-            raise removal.still_there(self._naming, left)
+            gone = (
+                "the route and the releases are deleted, and nobody is sent to these pods any more"
+            )
+            raise removal.still_there(self._naming, left, removal.GONE_DEADLINE, gone)
 
     def status(self) -> Sequence[ServiceStatus]:
         return self._look(("cluster", "accounts", "gateway", *self._bound, WATCHDOG))

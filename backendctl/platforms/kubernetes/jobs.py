@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import MIGRATION, JobResult, OnLine, Release
-from backendctl.platforms.kubernetes import conditions, pods, words
+from backendctl.platforms.kubernetes import conditions, pods, removal, words
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
 from backendctl.platforms.kubernetes.logs import Following, split
 from backendctl.platforms.kubernetes.naming import DOMAIN
@@ -270,19 +270,23 @@ class Jobs:
         return self._cluster.list("Job", labels)
 
     def _remove(self, jobs: Sequence[Object]) -> None:
-        """No more at work on return."""
+        """No more at work on return. Raises `platform.leftover` for those that may be."""
         for each in jobs:
             self._cluster.delete("Job", each["metadata"]["name"])
-        until = self._clock.monotonic() + _GRACE + _KILL_SLACK
+        began = self._clock.monotonic()
+        until = began + _GRACE + _KILL_SLACK
         for each in jobs:
-            while (pod := self._pod(each)) and not _over(pod):
+            struck = False
+            while (pod := self._pod(each)) and not conditions.over(pod):
+                name = pod["metadata"]["name"]
                 if self._clock.monotonic() >= until:  # its node is dead
-                    self._cluster.delete("Pod", pod["metadata"]["name"], grace=0)
+                    if struck:
+                        waited = self._clock.monotonic() - began
+                        state = "its Job is deleted; the command may still be at work"
+                        raise removal.still_there(self._naming, [name], waited, state)
+                    self._cluster.delete("Pod", name, grace=0)
+                    until, struck = until + _KILL_SLACK, True
                 self._clock.wait(_PAUSE)
-
-
-def _over(pod: Object) -> bool:
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _state(pod: Object) -> Object:

@@ -54,14 +54,14 @@ def purge(cluster: Cluster, naming: Naming, on_line: OnLine) -> None:
     cluster.delete("Lease", naming.lease)
 
 
-def still_there(naming: Naming, pods: Sequence[str]) -> BackendctlError:
+def still_there(naming: Naming, pods: Sequence[str], seconds: float, state: str) -> BackendctlError:
     """The error for pods that do not go."""
     return BackendctlError(
         "platform.leftover",
-        f"{len(pods)} of the environment's pods are still there, {GONE_DEADLINE:.0f} s after they "
+        f"{len(pods)} of the environment's pods are still there, {seconds:.0f} s after they "
         f"were told to end: {', '.join(pods)}",
         cause="their node does not answer, or something keeps them (a finalizer, a long request)",
-        state="the route and the releases are deleted, and nobody is sent to these pods any more",
+        state=state,
         next=(
             f"kubectl -n {naming.namespace} get pods -o wide",
             f"kubectl -n {naming.namespace} describe pod {pods[0]}",

@@ -17,7 +17,7 @@ from backendctl.platforms.base import (
     Release,
     ReleaseStatus,
 )
-from backendctl.platforms.kubernetes import conditions, manifests
+from backendctl.platforms.kubernetes import conditions, manifests, removal
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
 from backendctl.platforms.kubernetes.conditions import Observed
 from backendctl.platforms.kubernetes.errors import Conflict
@@ -102,27 +102,41 @@ class KubernetesRuntime:
             return  # made by another run in this moment: the same, as everything of a release
 
     def stop(self, number: int) -> None:
-        """See base.Runtime. Pods of a node that is dead are struck off the cluster's list."""
+        """See base.Runtime. Pods of a node that is dead are struck off the cluster's list.
+
+        Raises `platform.leftover` for those that stay on it even so; all else is gone then."""
         name = self._naming.release(number)
         self._patience.pop(number, None)
         self._cluster.delete("HorizontalPodAutoscaler", name)
         deployment = self._cluster.get("Deployment", name)
         self._cluster.delete("Deployment", name)
-        self._await_gone(number, deployment)
+        began = self._clock.monotonic()
+        left = self._await_gone(number, deployment)
         for kind in ("PodDisruptionBudget", "Service", "ConfigMap"):
             self._cluster.delete(kind, name)
         self._resize()
+        if left:
+            waited = self._clock.monotonic() - began
+            gone = f"release {number} is deleted but for them, and nobody is sent to them"
+            raise removal.still_there(self._naming, left, waited, gone)
 
-    def _await_gone(self, number: int, deployment: Object | None) -> None:
+    def _await_gone(self, number: int, deployment: Object | None) -> Sequence[str]:
+        """The names of pods that may be at work for ever: nothing takes them off the list."""
         spec = deployment["spec"]["template"]["spec"] if deployment else {}
         grace = float(spec.get("terminationGracePeriodSeconds", 30)) + _KILL_SLACK
         until = self._clock.monotonic() + grace
-        while pods := self._pods(number):
+        struck = False
+        while names := [
+            pod["metadata"]["name"] for pod in self._pods(number) if not conditions.over(pod)
+        ]:
             if self._clock.monotonic() >= until:
-                for pod in pods:
-                    self._cluster.delete("Pod", pod["metadata"]["name"], grace=0)
-                until = self._clock.monotonic() + _KILL_SLACK
+                if struck:
+                    return names
+                for name in names:
+                    self._cluster.delete("Pod", name, grace=0)
+                until, struck = self._clock.monotonic() + _KILL_SLACK, True
             self._clock.wait(_PAUSE)
+        return ()
 
     def _resize(self) -> None:
         """Releases that take part in a rollout keep their full size, so that each can take all

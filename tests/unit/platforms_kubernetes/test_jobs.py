@@ -121,6 +121,18 @@ def test_lines_that_a_runtime_gives_one_time_are_all_passed_on(
     assert seen == ["one", "two"]
 
 
+def test_a_pod_that_nothing_takes_away_does_not_hold_up_its_command_for_ever(
+    jobs: Jobs, api: Printed, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs._cluster.create({"kind": "Job", "metadata": {"name": "left", "labels": {}}})
+    put_pod(api, {"running": {}})
+    monkeypatch.setattr(jobs, "_pod", lambda _: api.objects["Pod", NAMING.namespace, "left-pod"])
+    monkeypatch.setattr(api, "_delete", lambda *_: (200, {}))
+    with pytest.raises(BackendctlError, match="still there") as caught:
+        jobs._remove([{"metadata": {"name": "left"}}])
+    assert caught.value.code == "platform.leftover"
+
+
 def test_memory_that_ran_out_is_the_last_word(jobs: Jobs, api: Printed, clock: Clock) -> None:
     clock.act = lambda: put_pod(api, over(137, "OOMKilled"), "Failed")
     done = jobs.run(release(), "greet", ("true",), 20, lambda _line: None)

@@ -46,7 +46,7 @@ def test_pods_that_stay_are_named_with_how_to_look_at_them(cluster: Cluster) -> 
     pod(cluster, "shop-r1-dead")
     left = removal.stop(cluster, NAMING, lambda _: None, clock)
     assert (left, clock.at) == (["shop-r1-dead"], removal.GONE_DEADLINE)
-    error = removal.still_there(NAMING, left)
+    error = removal.still_there(NAMING, left, 7.0, "gone")
     assert "shop-r1-dead" in error.message
     assert error.next[-1] == "kubectl -n shop-prod describe pod shop-r1-dead"
 

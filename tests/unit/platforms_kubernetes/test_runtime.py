@@ -154,6 +154,24 @@ def test_stopping_waits_for_the_pods_and_strikes_off_those_of_a_dead_node(
     assert not any(kind == "Pod" for kind, _, _ in api.objects)
 
 
+@pytest.mark.parametrize("phase", ["Running", "Failed"])
+def test_a_pod_that_a_finalizer_keeps_does_not_keep_the_release_from_being_stopped(
+    runtime: KubernetesRuntime, api: FakeApi, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    runtime.start(release())
+    put_pod(api, 1, {"running": {}}, ready=True)
+    (kept,) = (each for (kind, _, _), each in api.objects.items() if kind == "Pod")
+    kept["status"]["phase"] = phase
+    monkeypatch.setattr(runtime, "_pods", lambda _: [kept])
+    if phase == "Failed":
+        runtime.stop(1)
+    else:
+        with pytest.raises(BackendctlError, match="are still there") as caught:
+            runtime.stop(1)
+        assert caught.value.code == "platform.leftover"
+    assert there(api, 1) == set()
+
+
 def test_releases_keep_their_full_size_while_there_are_two(
     runtime: KubernetesRuntime, api: FakeApi
 ) -> None:
