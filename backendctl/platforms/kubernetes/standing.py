@@ -10,6 +10,7 @@ from typing import Any
 
 from backendctl.platforms.base import LOAD_PODS, WATCHDOG
 from backendctl.platforms.kubernetes import access, restricted
+from backendctl.platforms.kubernetes.gateway_stats import CONTROLLERS
 from backendctl.platforms.kubernetes.kinds import GATEWAY_API
 from backendctl.platforms.kubernetes.naming import (
     COMPONENT_LABEL,
@@ -27,11 +28,16 @@ from backendctl.spec.model import Environment, Spec
 
 Manifest = Mapping[str, Any]
 
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""The label that each namespace has of its own name."""
 GATEWAY_POD = "gateway.networking.k8s.io/gateway-name"
 """The label of a gateway's own pods, where its controller makes them (GEP-1762)."""
 GATEWAY_NAMESPACE = f"{DOMAIN}/gateway"
 """The label ("true") of further namespaces whose pods may send requests to releases: for gateways
-whose proxies run elsewhere than the Gateway stands."""
+of kinds not known here whose proxies run elsewhere than the Gateway stands."""
+_PROXY_HOMES = sorted({each.home for each in CONTROLLERS.values()})
+"""Where the known kinds may run their proxies instead. Allowed wherever the Gateway stands: the
+controller decides it, and no manifest says which."""
 
 LOAD_PORT = 5557
 """Where the workers of a load test reach their conductor."""
@@ -100,7 +106,14 @@ def _network(naming: Naming, gateway_namespace: str) -> Iterator[Manifest]:
     reaches the machine's credentials."""
     ours = {"matchLabels": dict(naming.selector)}
     gateways: list[Manifest] = [
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway_namespace}}},
+        {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: gateway_namespace}}},
+        {
+            "namespaceSelector": {
+                "matchExpressions": [
+                    {"key": NAMESPACE_NAME, "operator": "In", "values": _PROXY_HOMES}
+                ]
+            }
+        },
         {"namespaceSelector": {"matchLabels": {GATEWAY_NAMESPACE: "true"}}},
     ]
     if gateway_namespace == naming.namespace:

@@ -138,7 +138,7 @@ def test_nobody_but_the_gateway_reaches_a_release() -> None:
     assert "ingress" not in policies["shop-deny-ingress"]
     (rule,) = policies["shop-from-gateway"]["ingress"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 8000}]
-    spaces = [each["namespaceSelector"]["matchLabels"] for each in rule["from"]]
+    spaces = [each["namespaceSelector"].get("matchLabels") for each in rule["from"]]
     assert {"kubernetes.io/metadata.name": "edge"} in spaces
     (own,) = (
         each["spec"]
@@ -146,6 +146,25 @@ def test_nobody_but_the_gateway_reaches_a_release() -> None:
         if each["metadata"]["name"] == "shop-from-gateway"
     )
     assert "podSelector" in own["ingress"][0]["from"][0]
+
+
+@pytest.mark.parametrize("gateway", [SHARED, OWN])
+def test_proxies_that_run_with_their_controller_reach_a_release_too(
+    gateway: Mapping[str, Any],
+) -> None:
+    """Envoy Gateway runs them in its own namespace, wherever the Gateway stands."""
+    (spec,) = (
+        each["spec"]
+        for each in of(made(**gateway), "NetworkPolicy")
+        if each["metadata"]["name"] == "shop-from-gateway"
+    )
+    (named,) = (
+        expression
+        for peer in spec["ingress"][0]["from"]
+        for expression in peer.get("namespaceSelector", {}).get("matchExpressions", ())
+    )
+    assert (named["key"], named["operator"]) == ("kubernetes.io/metadata.name", "In")
+    assert {"envoy-gateway-system", "projectcontour"} <= {*named["values"]}
 
 
 def test_the_machines_credentials_are_out_of_reach() -> None:
