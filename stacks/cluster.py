@@ -41,6 +41,7 @@ def cluster(inputs: ClusterInputs, network: NetworkOutputs) -> ClusterOutputs:
         return _outputs(inputs.place, found)
     made = _control_plane(scope, inputs, network)
     _admins(scope, inputs, made)
+    _api_from_inside(scope, inputs, network, made)
     before = [
         _addon(scope, inputs, made, "eks-pod-identity-agent"),
         _addon(scope, inputs, made, "kube-proxy"),
@@ -169,6 +170,24 @@ def _admins(scope: Scope, inputs: ClusterInputs, made: Any) -> None:
             access_scope={"type": "cluster"},
             opts=scope.options(),
         )
+
+
+def _api_from_inside(
+    scope: Scope, inputs: ClusterInputs, network: NetworkOutputs, made: Any
+) -> None:
+    """EKS's own group lets nodes reach the API server and nobody else: backendctl runs elsewhere
+    in the network, or comes in by a VPN."""
+    aws.vpc.SecurityGroupIngressRule(
+        "api-in",
+        security_group_id=made.vpc_config["cluster_security_group_id"],
+        description="API server, from inside the network",
+        ip_protocol="tcp",
+        from_port=443,
+        to_port=443,
+        cidr_ipv4=network.cidr,
+        tags=inputs.place.tagged("api-in"),
+        opts=scope.options(),
+    )
 
 
 def _role(

@@ -36,6 +36,7 @@ class NetworkOutputs:
     """What the other stacks need of it."""
 
     vpc_id: pulumi.Input[str]
+    cidr: pulumi.Input[str]
     balancer_subnet_ids: pulumi.Input[list[str]]
     """One in each zone; public ones where users come over the internet."""
     private_subnet_ids: pulumi.Input[list[str]]
@@ -83,10 +84,11 @@ def _new(scope: Scope, inputs: NetworkInputs) -> NetworkOutputs:
     data = _subnets(scope, inputs, vpc, zones, "data", inputs.data_cidrs)
     tables = _routes(scope, inputs, vpc, public, private, data)
     workload = _workload_group(scope, inputs, vpc.id)
-    _endpoints(scope, inputs, vpc, private, tables, workload)
+    _endpoints(scope, inputs, vpc, private, tables)
     _flow_log(scope, inputs, vpc)
     return NetworkOutputs(
         vpc_id=vpc.id,
+        cidr=vpc.cidr_block,
         balancer_subnet_ids=_ids(public if inputs.public else private),
         private_subnet_ids=_ids(private),
         data_subnet_ids=_ids(data),
@@ -218,9 +220,10 @@ def _endpoints(
     vpc: Any,
     private: list[Any],
     tables: list[Any],
-    workload: Any,
 ) -> None:
-    """Ways to AWS that do not leave the network. The one of S3 is free, so it is always there."""
+    """Ways to AWS that do not leave the network. The one of S3 is free, so it is always there. The
+    names of the services lead to the others from everywhere in the network, so that whatever runs
+    there has to be let in, not nodes and pods alone."""
     place = inputs.place
     aws.ec2.VpcEndpoint(
         "s3",
@@ -243,11 +246,11 @@ def _endpoints(
     aws.vpc.SecurityGroupIngressRule(
         "endpoints-in",
         security_group_id=group.id,
-        description="HTTPS from nodes and pods",
+        description="HTTPS from inside the network",
         ip_protocol="tcp",
         from_port=443,
         to_port=443,
-        referenced_security_group_id=workload.id,
+        cidr_ipv4=vpc.cidr_block,
         tags=place.tagged("endpoints-in"),
         opts=scope.options(),
     )
@@ -296,7 +299,12 @@ def _flow_log(scope: Scope, inputs: NetworkInputs, vpc: Any) -> None:
     )
     writing = policies.document(
         policies.statement(
-            ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+            (
+                "logs:CreateLogStream",
+                "logs:DescribeLogGroups",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ),
             (f"{source}:*",),
         )
     )
@@ -332,6 +340,7 @@ def _adopted(scope: Scope, inputs: NetworkInputs) -> NetworkOutputs:
     all_private = private.apply(lambda zones: sorted(chain(*zones.values())))
     return NetworkOutputs(
         vpc_id=vpc.id,
+        cidr=vpc.cidr_block,
         balancer_subnet_ids=balancing.apply(lambda zones: [ids[0] for ids in zones.values()]),
         private_subnet_ids=all_private,
         data_subnet_ids=all_private,

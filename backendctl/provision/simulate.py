@@ -61,6 +61,7 @@ INVENTED: Mapping[str, Mapping[str, Any]] = {
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
     "aws:route53/record:Record": {"fqdn": "host.invalid"},
     "aws:kms/key:Key": {"keyId": "key"},
+    "aws:ec2/vpc:Vpc": {"cidrBlock": "172.31.0.0/16"},
 }
 """Outputs that programs read and that are no inputs."""
 ANSWERS: Mapping[str, Mapping[str, Any]] = {

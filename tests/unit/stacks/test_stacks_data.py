@@ -114,7 +114,12 @@ def test_an_adopted_database_is_only_read() -> None:
 
 def test_protection_comes_off_only_for_a_confirmed_destroy_and_snapshots_are_still_taken() -> None:
     spec = whole("prod")
-    network = {"vpc_id": "v", "balancer_subnet_ids": ["a"], "private_subnet_ids": ["a"]}
+    network = {
+        "vpc_id": "v",
+        "cidr": "c",
+        "balancer_subnet_ids": ["a"],
+        "private_subnet_ids": ["a"],
+    }
     upstream = {"network": {**network, "data_subnet_ids": ["a"], "workload_group_id": "g"}}
     from backendctl.provision import simulate as simulation
 

@@ -1,7 +1,9 @@
 """The network stack: who lies where and where its routes lead."""
 
 import ipaddress
+import json
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from typing import Any
 
 import pulumi
@@ -11,11 +13,12 @@ from backendctl.provision import simulate as simulation
 from backendctl.provision.aws import AWS_STACKS
 from backendctl.provision.simulate import answer, simulate
 from backendctl.shipped.stacks.record import Record
-from tests.aws_environments import bare, one, registered
+from tests.aws_environments import ACCOUNT, bare, one, registered
 
 pytestmark = pytest.mark.xdist_group("stacks")
 
 Records = Sequence[Record]
+VPC = 'vpc = "vpc-0abc"'
 SMALL = 'size = "small"'
 
 
@@ -169,3 +172,40 @@ def test_a_region_with_two_zones_takes_a_small_environment_and_says_so_of_anothe
 
 def test_a_zone_that_is_lost_moves_no_subnet() -> None:
     assert {each.ignored for each in kinds(registered("prod"), "Subnet")} == {("availabilityZone",)}
+
+
+@pytest.mark.parametrize(("extra", "cidr"), [("", "10.0.0.0/16"), (VPC, "172.31.0.0/16")])
+def test_whoever_is_inside_the_network_reaches_the_api_server(extra: str, cidr: str) -> None:
+    """Without api_access nothing else does, and backendctl has to."""
+    rule = one(registered("prod", extra), "cluster/api-in").properties
+    assert (rule["securityGroupId"], rule["cidrIpv4"]) == ("sg-cluster", cidr)
+    assert (rule["fromPort"], rule["toPort"]) == (443, 443)
+
+
+def test_whatever_runs_in_the_network_reaches_the_services_that_have_endpoints_there() -> None:
+    rule = one(registered("prod"), "network/endpoints-in").properties
+    assert rule["cidrIpv4"] == "10.0.0.0/16"
+    assert "referencedSecurityGroupId" not in rule
+
+
+def test_keys_and_roles_let_the_logs_services_do_what_aws_documents() -> None:
+    """CloudWatch Logs User Guide, "Encrypt log data"; VPC User Guide, "IAM role for publishing
+    flow logs". The group is there already, so nothing may make one."""
+    records = registered("prod")
+    role = json.loads(one(records, "network/flow", ":RolePolicy").properties["policy"])
+    assert {each.removeprefix("logs:") for each in role["Statement"][0]["Action"]} == {
+        "CreateLogStream",
+        "DescribeLogGroups",
+        "DescribeLogStreams",
+        "PutLogEvents",
+    }
+    for title in ("network/logs", "data/data", "cluster/cluster"):
+        policy = json.loads(one(records, title, ":Key").properties["policy"])
+        (logs,) = [each for each in policy["Statement"] if each["Sid"] == "Logs"]
+        assert {"kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey"} <= {*logs["Action"]}
+        (group,) = logs["Condition"]["ArnLike"].values()
+        key = f":::{title.rpartition('/')[2]}"
+        for each in kinds(records, "LogGroup"):
+            if each.properties["kmsKeyId"].endswith(key):
+                named = f"log-group:{each.properties['name']}"
+                assert fnmatch(f"arn:aws:logs:eu-central-1:{ACCOUNT}:{named}", group), each.title
