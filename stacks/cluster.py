@@ -226,10 +226,15 @@ def _addon(
     after: list[Any] | None = None,
     **more: Any,
 ) -> Any:
-    """Its version is EKS's default for the cluster's: the two are tested together there."""
+    """Its version is EKS's default for the cluster's, at each `up`: the two are tested together
+    there, and EKS upgrades none by itself."""
+    default = aws.eks.get_addon_version_output(
+        addon_name=name, kubernetes_version=inputs.version, opts=scope.invoke()
+    )
     return aws.eks.Addon(
         name,
         addon_name=name,
+        addon_version=default.version,
         cluster_name=made.name,
         resolve_conflicts_on_create="OVERWRITE",
         resolve_conflicts_on_update="PRESERVE",

@@ -27,7 +27,7 @@ def made(
     """A secret `NAME/PART` with `username` and `password`, and the template's further resources.
 
     Returns the CloudFormation stack; its output `SecretArn` names the secret. Nobody changes the
-    password but who does so on purpose.
+    password but who does so on purpose; it stays where what it opens is kept.
     """
     secret = {
         "Type": "AWS::SecretsManager::Secret",
@@ -53,5 +53,5 @@ def made(
         template_body=json.dumps(template),
         parameters={"Key": site.key.arn},
         tags=site.place.tagged(f"{part}-access"),
-        opts=site.scope.options(),
+        opts=site.scope.holds_data(),
     )

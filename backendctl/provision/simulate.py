@@ -70,6 +70,7 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "zoneIds": [],
         "id": "zones",
     },
+    "aws:eks/getAddonVersion:getAddonVersion": {"version": "v1-eksbuild.1", "id": "version"},
     "aws:ec2/getSubnets:getSubnets": {
         "ids": ["subnet-a", "subnet-b", "subnet-c"],
         "id": "subnets",

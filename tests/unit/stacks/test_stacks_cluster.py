@@ -170,3 +170,9 @@ def test_both_disks_of_a_node_are_encrypted() -> None:
     ]
     assert [each["deviceName"] for each in disks] == ["/dev/xvda", "/dev/xvdb"]
     assert {each["ebs"]["encrypted"] for each in disks} == {"true"}
+
+
+def test_add_ons_follow_the_clusters_version() -> None:
+    addons = [each for each in registered("prod") if each.type.endswith(":Addon")]
+    assert len(addons) == 4
+    assert {each.properties["addonVersion"] for each in addons} == {"v1-eksbuild.1"}

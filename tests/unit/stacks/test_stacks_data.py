@@ -18,6 +18,7 @@ def test_what_holds_data_is_protected_and_its_key_outlives_it() -> None:
     records = registered("prod")
     protected = {each.title for each in records if each.protected}
     assert {"data/database", "data/replica-1", "data/cache", "data/data"} <= protected
+    assert {"data/database-access", "data/cache-access"} <= protected
     assert {"cluster/cluster", "addons/access-logs", "addons/balancer"} <= protected
     assert one(records, "data/data", ":Key").retained
     assert not one(records, "data/database", ":Instance").retained
