@@ -127,7 +127,7 @@ def _state(server: "ServiceStatus") -> str:
     if server.running:
         return "running"
     if not server.needed:
-        return "none"
+        return "unknown" if server.alive else "none"
     return "silent" if server.alive else "stopped"
 
 

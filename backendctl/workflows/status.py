@@ -77,8 +77,8 @@ def look(opened: Opened) -> EnvironmentStatus:
         )
         for number, each in found.releases.items()
     ]
-    stopped = [s.name for s in servers if not s.running and not s.alive and s.needed]
-    silent = [each for each in servers if not each.running and each.alive]
+    stopped = [each for each in servers if not each.running and not each.alive and each.needed]
+    silent = [each for each in servers if not each.running and each.alive and each.needed]
     stable = found.serving.stable
     serving = found.releases.get(stable) if stable is not None else None
     condition = serving.condition if serving is not None else Condition.STOPPED
@@ -139,7 +139,7 @@ def undone(rollout: Summary) -> str:
 def headline(
     stable: int | None,
     condition: Condition,
-    stopped: Sequence[str],
+    stopped: Sequence[ServiceStatus],
     silent: Sequence[ServiceStatus],
     servers: int,
     url: str,
@@ -151,23 +151,26 @@ def headline(
     `silent` servers have a process, which does not answer. `routed`: whether the gateway says that
     it serves a release.
     """
+    # What a server lacks comes first: `up` refuses to begin without it.
+    up = list(dict.fromkeys([*(line for each in stopped for line in each.next), "backendctl up"]))
     if stable is None and not silent:
-        return "no release has served yet", ["backendctl up"]
+        return "no release has served yet", up
     if len(stopped) == servers:
-        return f"stopped; release {stable} served last", ["backendctl up"]
+        return f"stopped; release {stable} served last", up
     if stopped or silent:
-        wrong = [f"{', '.join(stopped)} stopped"] if stopped else []
+        wrong = [f"{', '.join(each.name for each in stopped)} stopped"] if stopped else []
         names = ", ".join(each.name for each in silent)
         wrong += [f"{names} running without an answer"] if silent else []
-        mend = [line for each in silent for line in each.next] or ["backendctl up"]
+        mend = [line for each in silent for line in each.next] or up
         return f"NOT whole: {'; '.join(wrong)}", list(dict.fromkeys(mend))
+    if condition is Condition.STOPPED and not routed:  # in a cluster servers outlive a `down`
+        return f"stopped; release {stable} served last", up
     if condition is not Condition.READY:
         gone = condition in (Condition.STOPPED, Condition.FAILED)
         mend = ["backendctl up"] if gone else []
-        return (
-            f"NOT whole: release {stable} should serve and is {condition}",
-            [*mend, f"backendctl logs --release {stable}"],
-        )
+        # One that was stopped has nothing new to say, and in a cluster nothing at all.
+        logs = [] if condition is Condition.STOPPED else [f"backendctl logs --release {stable}"]
+        return f"NOT whole: release {stable} should serve and is {condition}", [*mend, *logs]
     if not routed:
         return f"NOT whole: the gateway does not serve release {stable}", ["backendctl up"]
     return f"release {stable} serves at {url}", []

@@ -25,7 +25,8 @@ class ServiceStatus:
     next: tuple[str, ...] = ()
     """What to type where starting it again would not help."""
     needed: bool = True
-    """Whether anything waits for it; one that was never asked for is only spoken of."""
+    """Whether anything waits for it; one that was never asked for is only spoken of, and so is one
+    (`alive`) that whoever asks may not look at."""
 
 
 WATCHDOG = "watchdog"

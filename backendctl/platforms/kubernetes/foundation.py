@@ -63,7 +63,9 @@ class KubernetesFoundation:
         `platform.forbidden`, `missing.gateway-api`, `platform.gateway`."""
         self._refuse_without_namespace()
         missing = [
-            status for status in self._look(("accounts", *self._bound)) if not status.running
+            status
+            for status in self._look(("accounts", *self._bound))
+            if not status.running and status.needed
         ]
         if missing:
             raise BackendctlError(
@@ -147,7 +149,7 @@ class KubernetesFoundation:
                     "missing.environment",
                     f"the Secret {name} that leads to the {part} is not there",
                     state="nothing was changed",
-                    next=self._make_secret(part, name),
+                    next=self._give_secret(part, name),
                 )
             for key, value in (secret.get("data") or {}).items():
                 found[key] = b64decode(value).decode(errors="replace")
@@ -205,35 +207,48 @@ class KubernetesFoundation:
 
     def _look_secret(self, part: str) -> ServiceStatus:
         name = self._bound[part]
-        found = self._cluster.get("Secret", name)
+        try:
+            found = self._cluster.get("Secret", name)
+        except BackendctlError as error:
+            if error.code != "platform.forbidden":
+                raise
+            return ServiceStatus(
+                part,
+                False,
+                f"Secret {name}",
+                "this account may not look into it",
+                alive=True,
+                needed=False,
+            )
         if found is None:
             return ServiceStatus(
                 part,
                 False,
                 "",
                 f"there is no Secret {name} in namespace {self._naming.namespace}",
-                next=self._make_secret(part, name),
+                next=self._give_secret(part, name),
             )
         lacking = [key for key in BOUND[part] if key not in (found.get("data") or {})]
         if lacking:
             said = f"the Secret {name} has no key {', '.join(lacking)}"
-            return ServiceStatus(part, False, "", said, next=self._make_secret(part, name))
+            next_ = self._give_secret(part, name, there=True)
+            return ServiceStatus(part, False, "", said, next=next_)
         return ServiceStatus(part, True, f"Secret {name}", alive=True)
 
-    def _make_secret(self, part: str, name: str) -> tuple[str, ...]:
-        """One that the stacks make is looked into. Another is made, from a file: a value on a
-        command line is in the history and the list of processes."""
+    def _give_secret(self, part: str, name: str, there: bool = False) -> tuple[str, ...]:
+        """One that the stacks make is looked into. Another is made or replaced, from a file: a
+        value on a command line is in the history and the list of processes."""
         if part in stack_secrets(self._spec, self._environment):
             return (
                 f"kubectl -n {self._naming.namespace} describe externalsecret {name}",
                 self._up,
             )
         keys = " ".join(f"{key}=..." for key in BOUND[part])
-        return (
-            f"kubectl -n {self._naming.namespace} create secret generic {name} "
-            f"--from-env-file=FILE  # with {keys}",
-            self._up,
+        make = (
+            f"kubectl -n {self._naming.namespace} create secret generic {name} --from-env-file=FILE"
         )
+        replace = " --dry-run=client -o yaml | kubectl apply -f -" if there else ""
+        return (f"{make}{replace}  # with {keys}",)
 
     def _look_watchdog(self) -> ServiceStatus:
         if not self._environment.driver_image:

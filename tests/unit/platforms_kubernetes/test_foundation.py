@@ -173,6 +173,23 @@ def test_a_secret_without_its_key_is_no_database(
     assert "no key DATABASE_URL" in by_name(foundation)["database"].detail
 
 
+def test_a_secret_that_whoever_looks_may_not_read_is_not_said_to_be_gone(
+    foundation: KubernetesFoundation, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(cluster)
+    get = cluster.get
+
+    def as_viewer(kind: str, name: str, namespace: str | None = None) -> object:
+        if kind == "Secret":
+            raise BackendctlError("platform.forbidden", f"may not get Secret {name}")
+        return get(kind, name, namespace)
+
+    monkeypatch.setattr(cluster, "get", as_viewer)
+    status = by_name(foundation)["database"]
+    assert (status.running, status.alive, status.needed) == (False, True, False)
+    assert "may not look" in status.detail
+
+
 def test_status_says_of_each_part_why_it_does_not_work(foundation: KubernetesFoundation) -> None:
     for name, status in by_name(foundation).items():
         assert not status.running, name
