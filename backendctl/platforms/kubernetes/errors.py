@@ -236,7 +236,14 @@ def _forbidden(asked: Asked, message: str) -> BackendctlError:
             state=NOTHING,
             next=(f"kubectl get namespace {asked.namespace}", "backendctl infra up"),
         )
-    flag = f" -n {asked.namespace}" if asked.namespace else ""
+    # A namespace is in itself, and no role in it reaches what is outside of all.
+    inside = asked.namespace or (asked.name if asked.kind == "Namespace" else "")
+    ours = inside and inside != "kube-system"
+    flag = f" -n {inside}" if ours else ""
+    grant = (
+        f"kubectl{flag} create rolebinding ACCOUNT-deploys --role=backendctl-ci --user=ACCOUNT"
+        "  # somebody who may: grants what deploys need"
+    )
     return BackendctlError(
         "platform.forbidden",
         f"the account in use may not {asked.verb} {asked.what}",
@@ -245,8 +252,11 @@ def _forbidden(asked: Asked, message: str) -> BackendctlError:
         next=(
             "kubectl auth whoami",
             f"kubectl auth can-i --list{flag}",
-            f"kubectl{flag} create rolebinding ACCOUNT-deploys --role=backendctl-ci --user=ACCOUNT"
-            "  # somebody who may: grants what deploys need",
+            *(
+                [grant]
+                if ours
+                else ["kubectl config get-contexts  # an account of the cluster's own"]
+            ),
         ),
     )
 

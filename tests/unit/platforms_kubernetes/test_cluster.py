@@ -12,7 +12,7 @@ import pytest
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.connection import NoAnswerError
-from backendctl.platforms.kubernetes.errors import Conflict
+from backendctl.platforms.kubernetes.errors import Asked, Conflict, refused
 from tests.fakes.kubernetes_api import FakeApi
 
 
@@ -225,6 +225,25 @@ def test_each_refusal_says_what_it_means(
     assert word in caught.value.cause
     assert caught.value.state
     assert "s3cr3t" not in str(vars(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "namespace", "granted"),
+    [
+        ("Lease", "shop-rollout", "shop", "kubectl -n shop create rolebinding"),
+        ("Namespace", "shop", "", "kubectl -n shop create rolebinding"),
+        ("Namespace", "kube-system", "", ""),
+        ("GatewayClass", "", "", ""),
+    ],
+)
+def test_a_role_of_a_namespace_is_offered_only_where_it_would_help(
+    kind: str, name: str, namespace: str, granted: str
+) -> None:
+    asked = Asked("get", kind, name, namespace, "https://fake.invalid")
+    error = refused(asked, 403, status('User "u" cannot get it', "Forbidden"))
+    assert error.code == "platform.forbidden"
+    offered = [line for line in error.next if "rolebinding" in line]
+    assert [line.startswith(granted) for line in offered] == [True] * bool(granted)
 
 
 def test_a_cluster_without_the_gateway_api_is_told_from_a_route_that_is_not_there(
