@@ -231,8 +231,8 @@ class KubernetesFoundation:
         lacking = [key for key in BOUND[part] if key not in (found.get("data") or {})]
         if lacking:
             said = f"the Secret {name} has no key {', '.join(lacking)}"
-            next_ = self._give_secret(part, name, there=True)
-            return ServiceStatus(part, False, "", said, next=next_)
+            following = self._give_secret(part, name, there=True)
+            return ServiceStatus(part, False, "", said, next=following)
         return ServiceStatus(part, True, f"Secret {name}", alive=True)
 
     def _give_secret(self, part: str, name: str, there: bool = False) -> tuple[str, ...]:

@@ -169,8 +169,13 @@ def test_a_secret_without_its_key_is_no_database(
 ) -> None:
     set_up(cluster)
     cluster.delete("Secret", "shop-database")
+    lacking = by_name(foundation)["database"].next
     secret("shop-database", cluster, URL="eA==")
-    assert "no key DATABASE_URL" in by_name(foundation)["database"].detail
+    found = by_name(foundation)["database"]
+    assert "no key DATABASE_URL" in found.detail
+    # `kubectl create` refuses what is there.
+    assert "kubectl apply" not in lacking[0]
+    assert found.next[0].endswith("| kubectl apply -f -  # with DATABASE_URL=...")
 
 
 def test_a_secret_that_whoever_looks_may_not_read_is_not_said_to_be_gone(

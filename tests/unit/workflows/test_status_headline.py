@@ -6,6 +6,7 @@ from backendctl.platforms.base import Condition, ServiceStatus
 from backendctl.workflows.status import headline
 
 URL = "http://127.0.0.1:1"
+STOPPED = ServiceStatus("postgres", False, "")
 
 
 def test_a_whole_environment_serves() -> None:
@@ -17,12 +18,26 @@ def test_a_release_that_is_not_ready_is_not_said_to_serve(condition: Condition) 
     said, following = headline(3, condition, [], [], 3, URL)
     assert said.startswith("NOT whole")
     assert condition in said
-    assert "backendctl logs --release 3" in following
+    assert ("backendctl logs --release 3" in following) is (condition is not Condition.STOPPED)
+    assert ("backendctl up" in following) is (condition in (Condition.STOPPED, Condition.FAILED))
 
 
 def test_stopped_servers_come_first() -> None:
-    said, following = headline(3, Condition.STOPPED, ["postgres"], [], 3, URL)
+    said, following = headline(3, Condition.STOPPED, [STOPPED], [], 3, URL)
     assert "postgres" in said
+    assert following == ["backendctl up"]
+
+
+@pytest.mark.parametrize("stable", [None, 3])
+def test_what_a_server_lacks_is_to_be_given_before_an_up(stable: int | None) -> None:
+    lacking = ServiceStatus("database", False, "", "no Secret", next=("kubectl create secret",))
+    _, following = headline(stable, Condition.READY, [lacking], [], 3, URL)
+    assert following == ["kubectl create secret", "backendctl up"]
+
+
+def test_an_environment_that_a_down_has_stopped_is_no_broken_one() -> None:
+    said, following = headline(3, Condition.STOPPED, [], [], 3, URL, routed=False)
+    assert said == "stopped; release 3 served last"
     assert following == ["backendctl up"]
 
 
