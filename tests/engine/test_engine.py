@@ -20,7 +20,7 @@ from backendctl.provision.changes import Action, name_of
 from backendctl.provision.definition import Inputs, StackDefinition
 from backendctl.provision.locks import read_locks
 from backendctl.provision.upstream import present
-from backendctl.workflows.infra import destroy, recovery
+from backendctl.workflows.infra import destroy, drift, recovery
 from backendctl.workflows.infra.preview import telling
 from tests.cluster.session import CHECKOUT
 from tests.commands import Project
@@ -329,3 +329,40 @@ def test_a_signal_to_the_command_reaches_the_engine(
     unlocked = project.run("infra", "unlock", "--env", "prod", "--yes")
     assert unlocked.exit == 0, unlocked.text
     assert world.locks() == []
+
+
+def nodes(_inputs: Inputs) -> None:
+    """As the stacks make them: how many there are is the autoscaler's to say."""
+    import pulumi
+
+    pulumi.CustomResource(
+        "aws:eks/nodeGroup:NodeGroup",
+        "nodes",
+        {"scalingConfig": {"minSize": 3, "desiredSize": 3, "maxSize": 9}},
+        pulumi.ResourceOptions(
+            version=plugin.VERSION, ignore_changes=["scalingConfig.desiredSize"]
+        ),
+    )
+
+
+def test_what_grows_by_itself_is_no_drift_and_nothing_to_put_back(
+    tmp_path: Path, home: Path
+) -> None:
+    world = World(tmp_path / "shop", home, [StackDefinition("network", nodes, plugins=AWS)])
+    sound(world.up()["network"])
+    [file] = world.cloud.glob("nodegroup-*.json")
+
+    def changed(most: int) -> None:
+        body = json.loads(file.read_bytes())
+        for part in ("inputs", "outputs"):
+            body[part]["scalingConfig"] = {"minSize": 3, "desiredSize": 7, "maxSize": most}
+        file.write_text(json.dumps(body))
+
+    changed(most=9)
+    found = drift.drift(world.opened(), Silent())
+    assert list(found.lines()) == ["network: as the stack made it"]
+    _, [again] = world.preview()
+    assert list(telling(again.changes)) == []
+    changed(most=4)
+    [told] = drift.drift(world.opened(), Silent()).stacks["network"]
+    assert "scalingConfig.maxSize" in {each.path for each in told.properties}

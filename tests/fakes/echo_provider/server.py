@@ -89,11 +89,10 @@ class Echo(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: Any) -> Any:
         old = MessageToDict(request.old_inputs) or MessageToDict(request.olds)
         new = MessageToDict(request.news)
-        ignored = set(request.ignoreChanges)
+        for path in request.ignoreChanges:
+            old, new = _without(old, path.split(".")), _without(new, path.split("."))
         keys = sorted(
-            key
-            for key in {*old, *new} - ignored
-            if old.get(key) != new.get(key) and not key.startswith("__")
+            key for key in {*old, *new} if old.get(key) != new.get(key) and not key.startswith("__")
         )
         detailed = {}
         for key in keys:
@@ -232,6 +231,14 @@ def _name(inputs: dict[str, Any]) -> str:
         if inputs.get(key):
             return str(_plain(inputs[key]))
     return str(tags.get("Name", "unnamed"))
+
+
+def _without(value: Any, path: list[str]) -> Any:
+    """The same without what stands at that path."""
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    rest = {key: each for key, each in value.items() if key != path[0]}
+    return {**rest, path[0]: _without(value[path[0]], path[1:])} if path[1:] else rest
 
 
 def _plain(value: Any) -> Any:
