@@ -48,7 +48,7 @@ def probe(url: str, paths: Sequence[str], host: str = "", patience: float = PATI
             while not _good(answer, readiness=place == 0):
                 hears = answer == NOT_YET and time.monotonic() < end
                 if times >= REQUESTS and not hears:
-                    return _in_words(path, answer, times)
+                    return _in_words(url, path, answer, times)
                 if hears:
                     time.sleep(_PAUSE)
                 answer, times = asked(path), times + 1
@@ -61,7 +61,7 @@ def _good(answer: int | Exception, *, readiness: bool) -> bool:
     return answer // 100 == 2 or (answer < 500 and not readiness)
 
 
-def _in_words(path: str, answer: int | Exception, times: int) -> str:
+def _in_words(url: str, path: str, answer: int | Exception, times: int) -> str:
     if isinstance(answer, Exception):
-        return f"GET {path}: {type(answer).__name__}: {answer}"
+        return f"GET {url}{path}: {type(answer).__name__}: {answer}"
     return f"GET {path} answered {answer}, {times} times of {times}"

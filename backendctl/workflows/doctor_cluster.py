@@ -13,7 +13,7 @@ from backendctl.workflows.environment import Opened
 if TYPE_CHECKING:
     from backendctl.platforms.kubernetes.access import Permission
     from backendctl.platforms.kubernetes.cluster import Cluster
-    from backendctl.platforms.kubernetes.naming import Naming
+    from backendctl.platforms.kubernetes.naming import Naming, Reference
 
 _ASKED_AT_ONCE = 8
 _NAMED = 6
@@ -40,9 +40,10 @@ def look_at_cluster(opened: Opened) -> Iterator[Check]:
         yield guarded("permissions", lambda: _permissions(cluster, opened, naming))
         servers = [each for each in opened.platform.foundation.status() if each.name != "cluster"]
         yield from map(_server, servers)
-        if opened.environment.prometheus or all(
-            each.running for each in servers if each.name == "gateway"
-        ):
+        found_gateway = all(each.running for each in servers if each.name == "gateway")
+        if found_gateway:
+            yield guarded("address", lambda: _address(cluster, opened, gateway))
+        if opened.environment.prometheus or found_gateway:
             yield guarded("metrics", lambda: _metrics(cluster, opened, gateway.namespace))
 
 
@@ -50,7 +51,7 @@ def look_at_tools(spec: Spec, environment: Environment) -> Iterator[Check]:
     """What deploys and stacks need besides the cluster, asked from this machine."""
     yield guarded("registry", lambda: _registry(spec, environment))
     yield guarded("image builder", _builder, Level.WARNING)
-    yield guarded("pulumi", _pulumi, Level.WARNING)
+    yield guarded("pulumi", lambda: _pulumi(environment), Level.WARNING)
 
 
 def _failed(found: Sequence[Check]) -> bool:
@@ -158,6 +159,33 @@ def _server(status: ServiceStatus) -> Check:
     return Check(status.name, level, status.detail, next(iter(status.next), ""))
 
 
+def _address(cluster: "Cluster", opened: Opened, reference: "Reference") -> Check:
+    """Whether the name by which users reach the service is known here: test requests, synthetic
+    traffic and load tests go there."""
+    import socket
+    from urllib.parse import urlsplit
+
+    from backendctl.platforms.kubernetes.gateway import Gateway, literal
+
+    url = opened.platform.router.url
+    name = urlsplit(url).hostname or ""
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError as error:
+        addresses = Gateway(cluster, reference).look().addresses
+        where = literal(addresses[0]) if addresses else "ADDRESS"
+        table = f"[environments.{opened.environment.name}]"
+        return Check(
+            "address",
+            Level.FAILED,
+            f"{name} is not known on this machine ({error.strerror}): a first release is tried "
+            "from here, and fails. Make its DNS record, or state where the gateway is; requests "
+            "then name the host",
+            f'url = "{url.replace(name, where, 1)}"  # in {table} of backend.toml',
+        )
+    return Check("address", Level.OK, f"{name} is known here")
+
+
 def _metrics(cluster: "Cluster", opened: Opened, namespace: str) -> Check:
     """Where the numbers of a rollout come from."""
     from backendctl.platforms.kubernetes.gateway import Gateway
@@ -218,8 +246,11 @@ def _builder() -> Check:
     return Check("image builder", Level.OK, find_tool().name)
 
 
-def _pulumi() -> Check:
-    from backendctl.provision.tool import find
+def _pulumi(environment: Environment) -> Check:
+    from backendctl.provision.registry import definitions
+    from backendctl.provision.tool import find, require_plugins
 
     tool = find()
+    plugins = {n: v for each in definitions(environment) for n, v in each.plugins.items()}
+    require_plugins(plugins)
     return Check("pulumi", Level.OK, f"{tool.version} at {tool.program}")

@@ -40,6 +40,11 @@ def test_what_another_service_answers_is_no_answer(url: str) -> None:
     assert probe(url, ("/readyz",)) == "GET /readyz answered 404, 3 times of 3"
 
 
+def test_where_nothing_answers_the_address_is_named() -> None:
+    said = probe("http://127.0.0.1:1", ("/readyz",), SHOP)
+    assert said.startswith("GET http://127.0.0.1:1/readyz: ConnectError: ")
+
+
 class Learning(BaseHTTPRequestHandler):
     """A gateway that has not heard of the release's replicas yet."""
 

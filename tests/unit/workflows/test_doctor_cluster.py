@@ -1,5 +1,7 @@
 """What a cluster lacks is named one by one, the first cause first, each with what to type."""
 
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from backendctl.workflows.doctor_check import Check, Level
 from backendctl.workflows.doctor_cluster import look_at_cluster, look_at_tools
 from backendctl.workflows.environment import Opened, choose
 from tests.fakes.kubernetes_api import FakeApi
+from tests.unit.platforms_kubernetes.gateways import SHARED, gateway, gateway_class
 
 ENVIRONMENT = Environment(
     name="staging", platform=PlatformName.KUBERNETES, gateway_class="contour", namespace="shop-s"
@@ -60,6 +63,31 @@ def test_what_is_there_is_named_with_who_asks_and_which_version(opened: Opened) 
     assert {name for name in good if found[name].level is Level.OK} == set(good)
     assert found["gateway"].level is Level.FAILED  # no controller has taken it
     assert found["watchdog"].level is Level.WARNING
+
+
+def test_a_host_that_is_not_known_here_is_said_before_a_first_release_fails_on_it(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = {"gateway": f"{SHARED.namespace}/{SHARED.name}", "host": "shop.example.com"}
+    stated = ENVIRONMENT.model_copy(update=shared)
+    spec = SPEC.model_copy(update={"environments": {"staging": stated}})
+    cluster = Cluster(NAMING.namespace)
+    for manifest in (*manifests(spec, stated), gateway_class(), gateway()):
+        cluster.apply(manifest)
+    names = {"shop.example.com"}
+
+    def resolve(name: str, _port: None) -> None:
+        if name not in names:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    opened = Opened(tmp_path, spec, stated, open_platform(tmp_path, spec, "staging"))
+    assert looked(opened)["address"].level is Level.OK
+    names.clear()
+    check = looked(opened)["address"]
+    assert check.level is Level.FAILED
+    assert "shop.example.com is not known on this machine" in check.found
+    assert check.next.startswith('url = "http://10.9.8.7"')
 
 
 def test_a_permission_that_is_lacking_is_named(opened: Opened, api: FakeApi) -> None:
@@ -116,6 +144,28 @@ def test_tools_that_are_not_there_are_said_and_fail_nothing(
         ("registry", "image builder", "pulumi"), Level.WARNING
     )
     assert all(each.next for each in found.values())
+
+
+def test_a_pulumi_without_its_plugin_is_said_before_a_preview_needs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!{sys.executable}\nprint('v3.259.0')\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("BACKENDCTL_PULUMI", str(program))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def looked_at() -> Check:
+        return next(each for each in look_at_tools(SPEC, ENVIRONMENT) if each.name == "pulumi")
+
+    check = looked_at()
+    assert check.level is Level.WARNING
+    assert "plugin for kubernetes" in check.found
+    assert check.next == "backendctl infra install"
+    (tmp_path / "pulumi-resource-kubernetes").write_text("")
+    (tmp_path / "pulumi-resource-kubernetes").chmod(0o700)
+    assert looked_at().level is Level.OK
 
 
 def test_a_registry_that_does_not_answer_is_a_failure() -> None:
