@@ -96,6 +96,8 @@ class FakeApi:
         if method == "PUT":
             return self._replace(key, body)
         if there is None:
+            if body["metadata"].get("uid"):
+                return _status(409, "Conflict", key)
             return self._create(key, body)
         change = {"status": body["status"]} if subresource == "status" else body
         return self._replace(key, _merged(there, change))

@@ -94,13 +94,20 @@ class KubernetesRouter:
         asked = {number for number, weight in routes.weights.items() if weight}
         for number in sorted(asked - self._served().connected):
             # Whoever deletes or edits the route must not keep stable from being restored.
-            if self._cluster.get("Service", self._naming.release(number)) is not None:
-                self.connect(number, LOST_DEADLINE)
+            if self._cluster.get("Service", self._naming.release(number)) is None:
+                raise ValueError(f"not connected: {number}")
+            fence()
+            self.connect(number, LOST_DEADLINE)
 
         def wanted(served: Served) -> Served:
-            missing = asked - served.connected
-            if missing:
-                raise ValueError(f"not connected: {sorted(missing)}")
+            if asked - served.connected:
+                fence()
+                raise self._trouble(
+                    f"HTTPRoute {self._naming.route} was deleted while it was to be changed",
+                    "somebody else writes it too",
+                    "no traffic was moved",
+                    f"kubectl -n {self._naming.namespace} get httproute {self._naming.route}",
+                )
             others = served.connected - routes.weights.keys()
             return Served(routes, frozenset(others - {routes.preview, routes.fallback}))
 
@@ -206,8 +213,7 @@ class KubernetesRouter:
         if empty:
             self._cluster.delete("HTTPRoute", self._naming.route, resource_version=version)
             return None
-        manifest["metadata"]["resourceVersion"] = version
-        return self._cluster.apply(manifest)
+        return self._cluster.apply(_in_place_of(former, manifest))
 
     def _confirm(
         self,
@@ -232,9 +238,8 @@ class KubernetesRouter:
         if now is None or now["metadata"]["generation"] != written["metadata"]["generation"]:
             return False
         manifest = http_route(self._naming, self._at, replace(old, revision=_revision()))
-        manifest["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"]
         fence()
-        self._cluster.apply(manifest)
+        self._cluster.apply(_in_place_of(now, manifest))
         return True
 
     def _ours(self, route: Mapping[str, Any]) -> bool:
@@ -319,6 +324,14 @@ class KubernetesRouter:
             state=state,
             next=("backendctl status", look),
         )
+
+
+def _in_place_of(former: Mapping[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest that can only be applied to that version of that object: the version alone does
+    not keep an object that is gone from being made anew."""
+    for key in ("resourceVersion", "uid"):
+        manifest["metadata"][key] = former["metadata"][key]
+    return manifest
 
 
 def _revision() -> str:

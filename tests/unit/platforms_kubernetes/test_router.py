@@ -93,6 +93,24 @@ def test_a_writer_that_was_replaced_is_stopped_even_if_the_other_run_had_nothing
     assert stand.router.read() == Routes({1: 100})
 
 
+def test_a_writer_that_was_replaced_does_not_make_a_route_anew_that_was_taken_away_since(
+    stand: Stand,
+) -> None:
+    stand.router.connect(2, 5)
+    asked: list[int] = []
+
+    def overtaken() -> None:
+        asked.append(len(asked))
+        if len(asked) == 1:  # the other run takes everything down
+            del stand.api.objects["HTTPRoute", NAMING.namespace, NAMING.route]
+        else:
+            raise BackendctlError("rollout.fenced", "another run has taken over")
+
+    with pytest.raises(BackendctlError, match="taken over"):
+        stand.router.apply(Routes({1: 0, 2: 100}), overtaken)
+    assert ("HTTPRoute", NAMING.namespace, NAMING.route) not in stand.api.objects
+
+
 def test_what_is_not_served_is_not_put_back_by_a_run_that_was_replaced_meanwhile(
     stand: Stand,
 ) -> None:
