@@ -25,6 +25,10 @@ _ISOLATION = (
 _CERTIFICATE = (
     r"certificate verify failed|CERTIFICATE_VERIFY|unable to get local issuer|SELF_SIGNED"
 )
+_BASE = (
+    r"(initializing|copy from) source docker://|resolve source metadata for|short-name resolution"
+)
+"""What Buildah, Podman and Docker say of an image after FROM that they cannot have."""
 _STATE = "no release was made; what runs goes on running"
 
 
@@ -33,6 +37,13 @@ def of_build(tool: str, ended: Ended) -> BackendctlError:
     full = _disk_full(ended)
     if full is not None:
         return full
+    if ended.says(_BASE):
+        hint = (
+            "the base image cannot be pulled from here: name another where the Dockerfile takes one "
+            "(arguments under [build] in backend.toml; --base for backendctl's own image), or log "
+            f"in to its registry with {tool}"
+        )
+        return _failed(tool, ended, (hint, "--verbose"))
     if ended.says(_CERTIFICATE):
         hint = (
             "a certificate is not trusted inside the build; mount this machine's, where the "
@@ -43,7 +54,7 @@ def of_build(tool: str, ended: Ended) -> BackendctlError:
     if tool == "buildah" and ended.says(_ISOLATION):
         again = "BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs backendctl build"
         return _failed(tool, ended, (f"{again}  # where containers cannot be nested",))
-    return _failed(tool, ended, ("backendctl build --verbose",))
+    return _failed(tool, ended, ("--verbose",))
 
 
 def of_push(tool: str, repository: Repository, ended: Ended) -> BackendctlError:

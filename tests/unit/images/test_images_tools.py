@@ -182,6 +182,23 @@ def test_a_build_that_fails_shows_its_last_lines() -> None:
     assert error.code == "build.failed"
     assert error.cause.splitlines()[-1] == "no such file"
     assert len(error.cause.splitlines()) == failures.SHOWN
+    assert error.next == ("--verbose",), "of what was typed: build, build --driver, deploy ..."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Error: creating build container: initializing source docker://python:3.13-slim: pinging "
+        "container registry registry-1.docker.io: dial tcp: no such host",
+        "ERROR: failed to solve: python:3.13-slim: failed to resolve source metadata for "
+        "docker.io/library/python:3.13-slim: dial tcp: no such host",
+    ],
+)
+def test_a_base_image_that_cannot_be_had_is_told_from_a_failing_command(line: str) -> None:
+    error = failures.of_build("docker", ended("STEP 1/6: FROM python:3.13-slim", line))
+    assert error.code == "build.failed"
+    assert "arguments under [build]" in error.next[0]
+    assert "--base" in error.next[0]
 
 
 @pytest.mark.parametrize(
