@@ -39,9 +39,9 @@ def of_build(tool: str, ended: Ended) -> BackendctlError:
         return full
     if ended.says(_BASE):
         hint = (
-            "the base image cannot be pulled from here: name another where the Dockerfile takes one "
-            "(arguments under [build] in backend.toml; --base for backendctl's own image), or log "
-            f"in to its registry with {tool}"
+            "the base image cannot be pulled from here: name another where the Dockerfile takes "
+            "one (arguments under [build] in backend.toml; --base for backendctl's own image), or "
+            f"log in to its registry with {tool}"
         )
         return _failed(tool, ended, (hint, "--verbose"))
     if ended.says(_CERTIFICATE):
