@@ -212,12 +212,13 @@ def rollback(
     ] = None,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept in the history.")] = "",
 ) -> Answer:
-    """Go back to an earlier release, in about a second.
+    """Go back to a release that has served, in about a second.
 
     Its code, configuration and secret versions together.
 
-    Within the bake this only moves traffic. The database's schema stays as it is; a release that
-    does not work with it is refused.
+    Within the bake this only moves traffic; later the release is started first, which takes as
+    long as it takes to be ready. The database's schema stays as it is; a release that does not
+    work with it is refused, and so is one that no rollout has promoted.
     """
     from backendctl.cli.rollout_answer import answer_of
     from backendctl.cli.rollout_live import live_view

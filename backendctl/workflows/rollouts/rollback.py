@@ -29,7 +29,8 @@ def run_rollback(
     """Go back to release `to`, or to the one that served before the present one.
 
     While a rollout is in flight this is its abort, which only moves weights. Raises
-    `missing.release`, `rollout.state`, `release.schema`, `rollout.locked`; nothing is changed then.
+    `missing.release`, `rollout.state` (it serves already, or never did), `release.schema`,
+    `rollout.locked`; nothing is changed then.
     """
     means = means or Means()
     now = serving(platform.store)
@@ -66,12 +67,29 @@ def _target(platform: Platform, now: Serving, to: int | None) -> Release:
         )
     for release in platform.store.releases():
         if release.number == number:
+            _refuse_what_never_served(platform, now, number)
             return release
     raise BackendctlError(
         "missing.release",
         f"there is no release {number}",
         state="nothing was changed",
         next=(*_choices(platform, now), "backendctl rollout history"),
+    )
+
+
+def _refuse_what_never_served(platform: Platform, now: Serving, number: int) -> None:
+    """A rollback asks for no verdict, no approval and no window: it leads to nothing that no
+    rollout has promoted. One whose journal is gone is taken at its word."""
+    tried = [each for each in summaries(platform.store) if each.candidate == number]
+    if not tried or any(each.result is Result.PROMOTED for each in tried):
+        return
+    last = tried[0]
+    raise BackendctlError(
+        "rollout.state",
+        f"release {number} has never served: rollout {last.rollout} undid it",
+        cause=last.why,
+        state="nothing was changed",
+        next=(*_choices(platform, now), f"backendctl rollout explain {last.rollout}"),
     )
 
 

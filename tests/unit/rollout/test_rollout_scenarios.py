@@ -242,6 +242,21 @@ def test_a_release_that_never_served_is_not_offered_to_go_back_to(fake: Fake, de
     assert "undone" not in refused.value.cause
 
 
+def test_a_release_that_was_undone_is_not_gone_back_to_by_its_number(
+    fake: Fake, desk: Desk
+) -> None:
+    """That would lead past verdict, approvals and windows."""
+    fake.env.behaviours[2] = Behaviour(errors=0.3)
+    assert desk.deploy().result == "restored"
+    with pytest.raises(BackendctlError) as refused:
+        run_rollback(fake.platform, desk.spec, desk.on_event, by="ann", to=2, means=means(fake))
+    assert refused.value.code == "rollout.state"
+    assert refused.value.message == "release 2 has never served: rollout 0002 undid it"
+    assert "evidence" in refused.value.cause
+    assert serving(fake.store).stable == 1
+    assert fake.store.rollouts() == ("0001", "0002")
+
+
 def test_a_rollback_to_a_release_that_does_not_start_changes_nothing(
     fake: Fake, desk: Desk
 ) -> None:
