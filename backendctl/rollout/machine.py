@@ -420,6 +420,8 @@ def _promote(state: State, now: float) -> State:
     hold = state.hold
     if hold is not None and hold.kind is HoldKind.STUCK and not state.connected:
         return _note(state, "promote was refused: the candidate is not connected")
+    if hold is not None and state.mirroring:  # stuck, before anything ended the copying
+        return _end_mirroring(replace(fresh, phase=Phase.MIRROR, hold=None, why=None))
     if hold is not None and hold.back is Phase.BAKE:
         return _enter(replace(fresh, why=None), Phase.BAKE, now)
     if hold is not None or state.phase is Phase.STEP:

@@ -572,6 +572,21 @@ def test_a_stuck_abort_is_tried_again_on_takeover() -> None:
     assert state.result is Result.RESTORED
 
 
+def test_a_promotion_out_of_a_stuck_abort_ends_the_copying_before_it_waits_for_an_approval() -> (
+    None
+):
+    plan = replace(plan_of(Kind.CANARY), mirror=MIRRORING, approvals=(100,))
+    state = ready(machine.begin(plan, 1000.0)[0], Phase.MIRROR)
+    state = observe(state, TakenOver("bob", "undo"))
+    state = observe(state, Outcome(state.serial, False, "platform.gateway", "down"))
+    assert state.hold is not None
+    assert (state.hold.kind, state.mirroring) == (HoldKind.STUCK, True)
+    state = observe(state, Command("promote", "bob", "a hotfix"))
+    state = ready(state, Phase.HOLD)
+    assert state.hold is not None
+    assert (state.hold.kind, state.mirroring) == (HoldKind.APPROVAL, False)
+
+
 @pytest.mark.parametrize("verb", ["abort", "promote"])
 def test_a_takeover_does_the_pending_intent_anew_and_no_longer_hears_the_old_driver(
     verb: str,
