@@ -100,10 +100,9 @@ def _gateway_api(cluster: "Cluster") -> Check:
 
 
 def _namespace(cluster: "Cluster", naming: "Naming") -> Check:
-    from backendctl.platforms.kubernetes.errors import no_namespace
+    from backendctl.platforms.kubernetes.errors import require_namespace
 
-    if cluster.get("Namespace", naming.namespace) is None:
-        raise no_namespace(naming.namespace)
+    require_namespace(cluster.get("Namespace", naming.namespace), naming.namespace)
     return Check("namespace", Level.OK, naming.namespace)
 
 

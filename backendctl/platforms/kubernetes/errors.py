@@ -154,6 +154,28 @@ def lacking_gateway_api(cause: str) -> BackendctlError:
     )
 
 
+def ending_namespace(namespace: str, cause: str) -> BackendctlError:
+    """The environment's namespace is going, with all that is in it."""
+    return BackendctlError(
+        "missing.environment",
+        f"namespace {namespace} is being deleted",
+        cause=cause,
+        state=NOTHING,
+        next=(f"kubectl get namespace {namespace} -o yaml", "backendctl infra up"),
+    )
+
+
+def require_namespace(found: Mapping[str, Any] | None, namespace: str) -> None:
+    """Raises BackendctlError `missing.environment` for one that is not there, or on its way out."""
+    if found is None:
+        raise no_namespace(namespace)
+    since = found["metadata"].get("deletionTimestamp")
+    if since:
+        conditions = found.get("status", {}).get("conditions") or ()
+        kept = [str(each.get("message", "")) for each in conditions if each["status"] == "True"]
+        raise ending_namespace(namespace, "; ".join([f"since {since}", *kept]))
+
+
 def _status(body: bytes) -> Mapping[str, Any]:
     """The `Status` object of an answer; what is no such thing is its message."""
     try:
@@ -229,13 +251,7 @@ def _forbidden(asked: Asked, message: str) -> BackendctlError:
         if found is not None:
             return found
     if "cannot" not in message and "because it is being terminated" in message:
-        return BackendctlError(
-            "missing.environment",
-            f"namespace {asked.namespace} is being deleted",
-            cause=message,
-            state=NOTHING,
-            next=(f"kubectl get namespace {asked.namespace}", "backendctl infra up"),
-        )
+        return ending_namespace(asked.namespace, message)
     # A namespace is in itself, and no role in it reaches what is outside of all.
     inside = asked.namespace or (asked.name if asked.kind == "Namespace" else "")
     ours = inside and inside != "kube-system"

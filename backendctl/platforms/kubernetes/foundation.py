@@ -14,6 +14,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import WATCHDOG, OnLine, ServiceStatus, unheard
 from backendctl.platforms.kubernetes import access, recorded, removal
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
+from backendctl.platforms.kubernetes.errors import require_namespace
 from backendctl.platforms.kubernetes.gateway import Gateway
 from backendctl.platforms.kubernetes.naming import (
     COMPONENT_LABEL,
@@ -187,13 +188,14 @@ class KubernetesFoundation:
         return ServiceStatus("cluster", True, where, alive=True)
 
     def _refuse_without_namespace(self) -> None:
-        from backendctl.platforms.kubernetes.errors import no_namespace
-
         found = self._cluster.get("Namespace", self._naming.namespace)
-        if found is None:
-            error = no_namespace(self._naming.namespace)
-            error.next = (self._up, *error.next[1:])
-            raise error
+        try:
+            require_namespace(found, self._naming.namespace)
+        except BackendctlError as error:
+            error.next = tuple(
+                self._up if each == "backendctl infra up" else each for each in error.next
+            )
+            raise
 
     def _look_accounts(self) -> ServiceStatus:
         needed = [self._naming.account(access.SERVICE)]

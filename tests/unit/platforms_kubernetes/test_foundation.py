@@ -195,6 +195,24 @@ def test_a_secret_that_whoever_looks_may_not_read_is_not_said_to_be_gone(
     assert "may not look" in status.detail
 
 
+def test_a_namespace_on_its_way_out_is_said_before_all_else(
+    foundation: KubernetesFoundation, cluster: Cluster
+) -> None:
+    set_up(cluster)
+    said = {"type": "NamespaceContentRemaining", "status": "True", "message": "1 finalizer"}
+    change = {
+        "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {"conditions": [said]},
+    }
+    cluster.patch("Namespace", NAMING.namespace, change)
+    status = by_name(foundation)["cluster"]
+    assert not status.running
+    assert "is being deleted: since 2026-01-01T00:00:00Z; 1 finalizer" in status.detail
+    with pytest.raises(BackendctlError, match="is being deleted") as caught:
+        foundation.ensure(lambda _: None)
+    assert "backendctl infra up --env prod" in caught.value.next
+
+
 def test_status_says_of_each_part_why_it_does_not_work(foundation: KubernetesFoundation) -> None:
     for name, status in by_name(foundation).items():
         assert not status.running, name
