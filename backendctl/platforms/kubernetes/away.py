@@ -41,9 +41,9 @@ class ClusterAway:
         if not self._image:
             raise self._no_image()
         name = f"{self._naming.service}-{errand.name}-{secrets.token_hex(4)}"
-        made = self._cluster.create(errands.job(errand, self._naming, self._image, name))
         begun = JobUnderway(self._cluster, self._naming.namespace, name, self._clock)
         try:
+            made = self._cluster.create(errands.job(errand, self._naming, self._image, name))
             for each in errands.given(errand, self._naming, name, made):
                 self._cluster.create(each)
             self._cluster.patch("Job", name, {"spec": {"suspend": False}})

@@ -3,7 +3,8 @@
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.kubernetes.away import OUTAGE, JobUnderway
+from backendctl.platforms.base import Errand
+from backendctl.platforms.kubernetes.away import OUTAGE, ClusterAway, JobUnderway
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.connection import NoAnswerError
 
@@ -69,3 +70,15 @@ def test_an_api_server_that_stays_away_is_said(
         next(underway.lines())
     assert caught.value.code == "missing.cluster"
     assert OUTAGE <= clock.at < OUTAGE + 10
+
+
+def test_a_job_whose_making_was_not_answered_is_not_left_to_wait_for_ever(
+    api: Printed, clock: Clock
+) -> None:
+    cluster = Cluster(NAMING.namespace, connection=api, clock=clock)
+    away = ClusterAway(cluster, NAMING, "r/b@sha256:1", clock)
+    api.lost_answers = 1
+    with pytest.raises(BackendctlError) as caught:
+        away.start(Errand("driver", ("m",), 1.0), lambda _: None)
+    assert caught.value.code == "missing.cluster"
+    assert api.objects == {}
