@@ -30,6 +30,7 @@ ATTEMPTS = 20
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 Change = Callable[[Head], Head]
+_Asked = tuple[Grant, str, Mapping[str, Any]]
 
 
 class KubernetesStore:
@@ -44,6 +45,8 @@ class KubernetesStore:
         self._writing = threading.Lock()
         self._latest: tuple[Head, str] | None = None
         """The head as this process last wrote it, and its version: saves reading it again."""
+        self._unsure: tuple[_Asked, set[Link]] | None = None
+        """A record that may have been written, and where it would end."""
 
     # --- the right to write ---
 
@@ -110,10 +113,13 @@ class KubernetesStore:
     # --- rollouts ---
 
     def append(self, grant: Grant, rollout: str, record: Mapping[str, Any]) -> None:
-        """See base.Store."""
+        """See base.Store. One that is tried again, because nothing could be learnt of what became
+        of it, is not written twice."""
         if not _IDENTIFIER.fullmatch(rollout):
             raise ValueError(f"{rollout!r} is no identifier of a rollout")
-        tried: set[Link] = set()
+        asked = (grant, rollout, record)
+        tried = self._unsure[1] if self._unsure and self._unsure[0] == asked else set()
+        self._unsure = (asked, tried)
 
         def add(head: Head) -> Head:
             if head.open.rollout != rollout:
@@ -129,6 +135,7 @@ class KubernetesStore:
             return added
 
         self._commit(grant, add)
+        self._unsure = None
 
     def records(self, rollout: str) -> Sequence[Mapping[str, Any]]:
         """See base.Store. Raises `missing.rollout` for one that never began."""
@@ -245,7 +252,8 @@ class KubernetesStore:
         """Change the head, whatever it has become meanwhile. `change` may be called again."""
         with self._writing:
             latest, self._latest = self._latest, None
-            for attempt in range(ATTEMPTS):
+            lost = False
+            for _ in range(ATTEMPTS):
                 head, version = latest or self._head()
                 latest = None
                 if not version:
@@ -261,8 +269,9 @@ class KubernetesStore:
                     continue
                 except BackendctlError as error:
                     # Perhaps it was written: reading it again tells.
-                    if error.code != "missing.cluster" or attempt:
+                    if error.code != "missing.cluster" or lost:
                         raise
+                    lost = True
         raise BackendctlError(
             "platform.conflict",
             f"{self._source} changes faster than it can be written",

@@ -322,6 +322,47 @@ def test_a_write_whose_answer_is_lost_is_neither_lost_nor_doubled(
     assert len(store.posted("0001")) == 1
 
 
+def test_a_write_of_which_nothing_could_be_learnt_is_not_doubled_when_it_is_tried_again(
+    store: KubernetesStore, api: FakeApi
+) -> None:
+    grant = store.acquire("ana@host", "deploy", lease=15)
+    store.append(grant, "0001", {"n": 1})
+
+    def gone(method: str, _path: str) -> None:
+        if method == "GET":
+            raise NoAnswerError("Connection refused", sent=False)
+
+    api.before, api.lost_answers = gone, 1
+    for _ in range(2):
+        assert code_of(lambda: store.append(grant, "0001", {"n": 2})) == "missing.cluster"
+    api.before = lambda _method, _path: None
+    store.append(grant, "0001", {"n": 2})
+    store.append(grant, "0001", {"n": 3})
+    store.append(grant, "0001", {"n": 3})
+    assert [each["n"] for each in store.records("0001")] == [1, 2, 3, 3]
+
+
+def test_an_answer_that_is_lost_after_somebody_else_was_quicker_is_asked_for_again(
+    store: KubernetesStore, api: FakeApi
+) -> None:
+    grant = store.acquire("ana@host", "deploy", lease=15)
+
+    puts: list[str] = []
+
+    def quicker(method: str, path: str) -> None:
+        if method == "PUT":
+            puts.append(path)
+            head = api.objects["ConfigMap", NAMING.namespace, NAMING.journal]
+            if len(puts) == 1:  # somebody's label: another version of the same head
+                head["metadata"]["resourceVersion"] = "999999"
+            api.lost_answers = len(puts) == 2
+
+    api.before = quicker
+    store.append(grant, "0001", {"n": 1})
+    assert len(puts) == 2
+    assert [each["n"] for each in store.records("0001")] == [1]
+
+
 def test_an_unreachable_server_is_said_and_nothing_is_written(
     store: KubernetesStore, api: FakeApi, clock: HandClock
 ) -> None:
