@@ -327,7 +327,12 @@ class Cluster:
         query = {**_selecting(labels, fields), "limit": str(PAGE)}
         found: list[Object] = []
         while True:
-            page = self._object(asked, self._ask(asked, "GET", self._path(asked), query))
+            answer = self._ask(asked, "GET", self._path(asked), query)
+            if answer.status == 410 and "continue" in query:
+                # The server has forgotten the version that the pages are of: then all at once.
+                found, query = [], _selecting(labels, fields)
+                continue
+            page = self._object(asked, answer)
             api = page.get("apiVersion", KINDS[kind].group)
             found += [{"apiVersion": api, "kind": kind, **each} for each in page["items"] or ()]
             metadata = page["metadata"]
@@ -377,7 +382,7 @@ def _ours() -> Mapping[str, str]:
 
 def _selecting(
     labels: Mapping[str, str] | None, fields: Mapping[str, str] | None
-) -> Mapping[str, str]:
+) -> dict[str, str]:
     found = {}
     if labels:
         found["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())

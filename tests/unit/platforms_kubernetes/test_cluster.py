@@ -11,7 +11,7 @@ import pytest
 
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster
-from backendctl.platforms.kubernetes.connection import NoAnswerError
+from backendctl.platforms.kubernetes.connection import Answer, NoAnswerError
 from backendctl.platforms.kubernetes.errors import Asked, Conflict, refused
 from tests.fakes.kubernetes_api import FakeApi
 
@@ -225,6 +225,25 @@ def test_each_refusal_says_what_it_means(
     assert word in caught.value.cause
     assert caught.value.state
     assert "s3cr3t" not in str(vars(caught.value))
+
+
+def test_a_list_whose_version_is_forgotten_between_two_pages_is_read_anew(
+    cluster: Cluster, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def request(_method: str, _path: str, query: dict[str, str], *_: object) -> Answer:
+        asked.append(dict(query))
+        if "continue" in query:
+            return Answer(410, status("The provided continue parameter is too old", "Expired"))
+        names, more = (("a",), "next") if "limit" in query else (("a", "b", "c"), "")
+        items = [{"metadata": {"name": name}} for name in names]
+        return Answer(200, json.dumps({"items": items, "metadata": {"continue": more}}).encode())
+
+    monkeypatch.setattr(api, "request", request)
+    found = cluster.list("ConfigMap", {"x": "y"})
+    assert [each["metadata"]["name"] for each in found] == ["a", "b", "c"]
+    assert asked[-1] == {"labelSelector": "x=y"}
 
 
 @pytest.mark.parametrize(
