@@ -1,6 +1,6 @@
 """`backendctl doctor` for an environment in a cluster: from the kubeconfig to the last tool."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,8 @@ def look_at_cluster(opened: Opened) -> Iterator[Check]:
     yield from found
     if not _failed(found):
         gateway = naming.gateway_of(opened.environment)
-        yield guarded("permissions", lambda: _permissions(cluster, opened, naming))
+        who = next(each.found for each in found if each.name == "credentials")
+        yield guarded("permissions", lambda: _permissions(cluster, opened, naming, who))
         servers = [each for each in opened.platform.foundation.status() if each.name != "cluster"]
         yield from map(_server, servers)
         found_gateway = all(each.running for each in servers if each.name == "gateway")
@@ -106,7 +107,7 @@ def _namespace(cluster: "Cluster", naming: "Naming") -> Check:
     return Check("namespace", Level.OK, naming.namespace)
 
 
-def _permissions(cluster: "Cluster", opened: Opened, naming: "Naming") -> Check:
+def _permissions(cluster: "Cluster", opened: Opened, naming: "Naming", who: str) -> Check:
     """What the role of pipelines has; asked of the server, and nothing is tried."""
     from backendctl.platforms.kubernetes import access
 
@@ -116,17 +117,43 @@ def _permissions(cluster: "Cluster", opened: Opened, naming: "Naming") -> Check:
     needed = access.needed(access.CI, naming, gateway, own_class)
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
         answers = list(pool.map(lambda each: _allowed(cluster, each), needed))
-    lacking = [str(each) for each, may in zip(needed, answers, strict=True) if not may]
+    lacking = [each for each, may in zip(needed, answers, strict=True) if not may]
     if not lacking:
         return Check("permissions", Level.OK, f"all {len(needed)} that deploys need")
     more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
     return Check(
         "permissions",
         Level.FAILED,
-        f"this account may not {'; '.join(lacking[:_NAMED])}{more} "
+        f"this account may not {'; '.join(map(str, lacking[:_NAMED]))}{more} "
         f"({len(lacking)} of the {len(needed)} that deploys need)",
-        f"kubectl -n {naming.namespace} create rolebinding ACCOUNT-deploys "
-        f"--role={naming.account(access.CI)} --user=ACCOUNT  # somebody who may",
+        grant_of(naming, {each.namespace for each in lacking}, who),
+    )
+
+
+def grant_of(naming: "Naming", lacking: Collection[str], who: str) -> str:
+    """Who may gives the first of what is lacking, by namespace; the next look names the next.
+
+    An account of the stacks lacks what they have not given it yet.
+    """
+    from backendctl.platforms.kubernetes import access
+
+    if who == f"system:serviceaccount:{naming.namespace}:{naming.account(access.CI)}":
+        return f"backendctl infra up --env {naming.environment}  # somebody who may"
+    if naming.namespace in lacking:
+        return _binding("deploys", naming.namespace, naming.account(access.CI))
+    others = sorted(filter(None, lacking))
+    if others:
+        return _binding("traffic", others[0], access.traffic_role(naming))
+    return (
+        f"kubectl create clusterrolebinding ACCOUNT-{naming.namespace} "
+        f"--clusterrole={access.class_role(naming)} --user=ACCOUNT  # somebody who may"
+    )
+
+
+def _binding(purpose: str, namespace: str, role: str) -> str:
+    return (
+        f"kubectl -n {namespace} create rolebinding ACCOUNT-{purpose} "
+        f"--role={role} --user=ACCOUNT  # somebody who may"
     )
 
 

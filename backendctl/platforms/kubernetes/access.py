@@ -105,6 +105,16 @@ class Permission:
         return f"{self.verb} {self.resource}" + (f" in {self.namespace}" if self.namespace else "")
 
 
+def traffic_role(naming: Naming) -> str:
+    """The Role beside the Gateway that lets its numbers be read."""
+    return f"{naming.namespace}-traffic"
+
+
+def class_role(naming: Naming) -> str:
+    """The ClusterRole that lets the GatewayClass be read."""
+    return f"{naming.namespace}-gateway-class"
+
+
 def needed(
     role: str, naming: Naming, gateway: Reference, gateway_class: str
 ) -> Sequence[Permission]:
@@ -139,11 +149,11 @@ def manifests(
         yield _role(naming, name, naming.namespace, _within(role, naming.namespace))
         yield _binding(naming, name, naming.namespace, name, [role])
     # In its own namespace, where that is another: whoever runs the gateway grants this with it.
-    name = f"{naming.namespace}-traffic"
+    name = traffic_role(naming)
     for namespace in filter(None, (gateway.namespace, proxies)):
         yield _role(naming, name, namespace, _PROXIES)
         yield _binding(naming, name, namespace, name, ROLES)
-    classes = f"{naming.namespace}-gateway-class"
+    classes = class_role(naming)
     names = [gateway_class] if gateway_class else ()
     rules = [_rule(GATEWAY_API, "gatewayclasses", ("get",), names)]
     yield {

@@ -260,6 +260,7 @@ def _forbidden(asked: Asked, message: str) -> BackendctlError:
         f"kubectl{flag} create rolebinding ACCOUNT-deploys --role=backendctl-ci --user=ACCOUNT"
         "  # somebody who may: grants what deploys need"
     )
+    lacks = "backendctl doctor  # says all that the account lacks, and what grants it"
     return BackendctlError(
         "platform.forbidden",
         f"the account in use may not {asked.verb} {asked.what}",
@@ -269,7 +270,8 @@ def _forbidden(asked: Asked, message: str) -> BackendctlError:
             "kubectl auth whoami",
             f"kubectl auth can-i --list{flag}",
             *(
-                [grant]
+                # A Gateway may be of another namespace, where that role is not.
+                [*([] if asked.kind == "Gateway" else [grant]), lacks]
                 if ours
                 else ["kubectl config get-contexts  # an account of the cluster's own"]
             ),

@@ -253,6 +253,7 @@ def test_a_list_whose_version_is_forgotten_between_two_pages_is_read_anew(
         ("Namespace", "shop", "", "kubectl -n shop create rolebinding"),
         ("Namespace", "kube-system", "", ""),
         ("GatewayClass", "", "", ""),
+        ("Gateway", "shared", "edge", ""),
     ],
 )
 def test_a_role_of_a_namespace_is_offered_only_where_it_would_help(

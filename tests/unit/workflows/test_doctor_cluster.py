@@ -1,5 +1,6 @@
 """What a cluster lacks is named one by one, the first cause first, each with what to type."""
 
+import re
 import socket
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from backendctl.platforms.kubernetes.standing import manifests
 from backendctl.platforms.open import open_platform
 from backendctl.spec.model import Environment, Load, PlatformName, Service, Spec
 from backendctl.workflows.doctor_check import Check, Level
-from backendctl.workflows.doctor_cluster import look_at_cluster, look_at_tools
+from backendctl.workflows.doctor_cluster import grant_of, look_at_cluster, look_at_tools
 from backendctl.workflows.environment import Opened, choose
 from tests.fakes.kubernetes_api import FakeApi
 from tests.unit.platforms_kubernetes.gateways import SHARED, gateway, gateway_class
@@ -98,6 +99,31 @@ def test_a_permission_that_is_lacking_is_named(opened: Opened, api: FakeApi) -> 
     assert "get pods/log in shop-s" in check.found
     assert "2 of the" in check.found
     assert "--role=backendctl-ci" in check.next
+
+
+@pytest.mark.parametrize(
+    ("lacking", "who", "said"),
+    [
+        ({"shop-s", "edge", ""}, "ana", "kubectl -n shop-s create rolebinding ACCOUNT-deploys "),
+        ({"edge", ""}, "ana", "kubectl -n edge create rolebinding ACCOUNT-traffic --role=shop-s-t"),
+        ({""}, "ana", "kubectl create clusterrolebinding ACCOUNT-shop-s --clusterrole=shop-s-gat"),
+        ({"shop-s"}, "system:serviceaccount:shop-s:backendctl-ci", "backendctl infra up --env s"),
+    ],
+)
+def test_each_grant_that_is_proposed_reaches_what_is_lacking(
+    lacking: set[str], who: str, said: str
+) -> None:
+    """A role reaches its own namespace only, and one that exists there has to be named."""
+    assert grant_of(NAMING, lacking, who).startswith(said)
+
+
+def test_the_roles_that_are_proposed_are_those_of_the_stack(opened: Opened, api: FakeApi) -> None:
+    del opened
+    names = {manifest["metadata"]["name"] for manifest in api.objects.values()}
+    for lacking in ({NAMING.namespace}, {"edge"}, {""}):
+        found = re.search(r"role=(\S+)", grant_of(NAMING, lacking, "ana"))
+        assert found is not None
+        assert found[1] in names
 
 
 def test_a_wrong_namespace_is_no_missing_gateway(opened: Opened) -> None:
