@@ -16,6 +16,7 @@ from backendctl.platforms.kubernetes.naming import Reference
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FORBIDDEN = "platform.forbidden"
+NO_LISTENER = "it has no HTTP or HTTPS listener that lets routes of this namespace in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,7 @@ class Gateway:
         if listener is None or not (host or found.addresses):
             raise self._trouble(
                 f"the gateway {self} has no address yet",
-                "its controller has not given it one"
-                if listener
-                else "it has no HTTP or HTTPS listener",
+                "its controller has not given it one" if listener else NO_LISTENER,
             )
         port = "" if _DEFAULT_PORTS[listener.scheme] == listener.port else f":{listener.port}"
         return f"{listener.scheme}://{host or literal(found.addresses[0])}{port}"
@@ -96,7 +95,7 @@ class Gateway:
         owner = self._controller_name(class_name)
         self._check(gateway, class_name)
         return Found(
-            tuple(_listeners(gateway)),
+            tuple(_listeners(gateway, at.namespace == self._cluster.namespace)),
             tuple(each["value"] for each in gateway.get("status", {}).get("addresses") or ()),
             CONTROLLERS.get(owner),
             owner,
@@ -233,14 +232,21 @@ class Gateway:
         )
 
 
-def _listeners(gateway: Mapping[str, Any]) -> list[Listener]:
+def _listeners(gateway: Mapping[str, Any], same_namespace: bool) -> list[Listener]:
+    """Those that may let a route of the environment in; the server fills in what is not stated."""
+    closed = {"None"} if same_namespace else {"None", "Same"}
     return [
         Listener(
             each["name"], int(each["port"]), each["protocol"].lower(), each.get("hostname", "")
         )
         for each in gateway["spec"].get("listeners") or ()
-        if each["protocol"] in ("HTTP", "HTTPS")
+        if each["protocol"] in ("HTTP", "HTTPS") and _let_in(each) not in closed
     ]
+
+
+def _let_in(listener: Mapping[str, Any]) -> str:
+    """The namespaces whose routes it lets in: All | Same | Selector | None."""
+    return str(listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", ""))
 
 
 def fitting(listeners: Sequence[Listener], host: str) -> Sequence[Listener]:

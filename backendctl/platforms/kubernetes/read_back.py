@@ -8,7 +8,7 @@ from typing import Any
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster
-from backendctl.platforms.kubernetes.gateway import Found, Gateway, Replica, fitting
+from backendctl.platforms.kubernetes.gateway import NO_LISTENER, Found, Gateway, Replica, fitting
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.replicas import Replicas, probe
 from backendctl.platforms.kubernetes.routes import served_by
@@ -112,7 +112,7 @@ class ReadBack:
     def _lagging(self, wanted: str, found: Found, replicas: Sequence[Replica]) -> str:
         """Who does not serve that revision yet; "" if all do."""
         if not found.listeners:
-            return "the gateway has no HTTP or HTTPS listener"
+            return NO_LISTENER
         # Of several listeners a route may be let into one only: the others serve none of ours.
         listeners = fitting(found.listeners, self._host)
         seen = self._replicas.revisions(replicas, listeners, self._host)

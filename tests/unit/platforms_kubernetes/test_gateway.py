@@ -43,6 +43,15 @@ def test_users_are_told_the_listener_for_their_host(
     assert listening(stand, *listeners).url(host) == url
 
 
+def test_users_are_not_told_a_listener_that_lets_no_route_of_ours_in(stand: Stand) -> None:
+    closed = {**HTTP, "allowedRoutes": {"namespaces": {"from": "Same"}}}
+    users = {**HTTP, "name": "users", "port": 8080}
+    assert listening(stand, closed, users).url("shop.example.com").endswith(":8080")
+    with pytest.raises(BackendctlError, match="no address yet") as caught:
+        listening(stand, closed).url("shop.example.com")
+    assert "lets routes of this namespace in" in caught.value.cause
+
+
 def test_an_address_of_six_is_written_as_urls_have_it(stand: Stand) -> None:
     manifest = gateway()
     manifest["spec"]["listeners"] = [{**HTTP, "port": 8080}]
