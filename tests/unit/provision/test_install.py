@@ -123,3 +123,20 @@ def test_a_missing_plugin_is_named(tmp_path: Path) -> None:
     assert tool.missing_plugins(wanted) == {"kubernetes": "4.32.0"}
     with pytest.raises(BackendctlError, match=r"kubernetes 4\.32\.0 is not installed"):
         tool.require_plugins(wanted)
+
+
+def test_a_plugin_is_installed_only_with_the_checksum_that_was_published(
+    served: tuple[Path, install.Sources], tmp_path: Path
+) -> None:
+    """pulumi itself compares; it takes anything where it is told no checksum."""
+    folder, sources = served
+    machine = install._PLUGIN_MACHINES[install._machine()]
+    archive = f"pulumi-resource-aws-v7.51.1-{install._system()}-{machine}.tar.gz"
+    listed = folder / "v7.51.1" / "pulumi-aws_7.51.1_checksums.txt"
+    listed.parent.mkdir(parents=True)
+    listed.write_text(f"{'a' * 64}  {archive}\n")
+    said, program = tmp_path / "said", tmp_path / "pulumi"
+    program.write_text(f'#!/bin/sh\necho "$@" > {said}\n')
+    program.chmod(0o755)
+    install.install_plugins(tool.Tool(program, VERSION), {"aws": "7.51.1"}, sources)
+    assert f"--exact --checksum {'a' * 64} " in said.read_text()
