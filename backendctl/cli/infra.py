@@ -67,9 +67,10 @@ def preview(
 
 
 def _would_change(found: "Previewed") -> BackendctlError:
+    noun = "resource" if found.changes == 1 else "resources"
     return BackendctlError(
         "infra.changes",
-        f"{found.environment}: {found.changes} resources would change",
+        f"{found.environment}: {found.changes} {noun} would change",
         state="nothing was changed",
         next=("backendctl infra up",),
     )

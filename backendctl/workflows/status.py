@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from backendctl.platforms.base import WATCHDOG, Condition, ServiceStatus
+from backendctl.platforms.base import WATCHDOG, Condition, Router, ServiceStatus
 from backendctl.rollout.history import Summary
 from backendctl.rollout.states import Result
 from backendctl.rollout.wording import moment
@@ -94,7 +95,7 @@ def look(opened: Opened) -> EnvironmentStatus:
         stopped,
         silent,
         len(servers),
-        platform.router.url,
+        address_of(platform.router),
         routed=found.routes is not None,
     )
     notes, rollout = [], None
@@ -127,6 +128,12 @@ def look(opened: Opened) -> EnvironmentStatus:
         # A rollout can be told nothing while a server that it needs is not there.
         next=[*following, *found.next] if stopped or silent else [*found.next, *following],
     )
+
+
+def address_of(router: Router) -> str:
+    """Where requests go, and the host that they have to name there, where that is another."""
+    named = urlsplit(router.url).hostname == router.host or not router.host
+    return router.url if named else f"{router.url} (Host: {router.host})"
 
 
 def undone(rollout: Summary) -> str:

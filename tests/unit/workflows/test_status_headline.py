@@ -1,9 +1,12 @@
 """The one line that somebody on call reads first must not claim what is not so."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from backendctl.platforms.base import Condition, ServiceStatus
-from backendctl.workflows.status import headline
+from backendctl.platforms.base import Condition, Router, ServiceStatus
+from backendctl.workflows.status import address_of, headline
 
 URL = "http://127.0.0.1:1"
 STOPPED = ServiceStatus("postgres", False, "")
@@ -11,6 +14,21 @@ STOPPED = ServiceStatus("postgres", False, "")
 
 def test_a_whole_environment_serves() -> None:
     assert headline(3, Condition.READY, [], [], 3, URL) == (f"release 3 serves at {URL}", [])
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "said"),
+    [
+        ("http://192.0.2.1:8080", "", "http://192.0.2.1:8080"),
+        ("https://shop.example.com", "shop.example.com", "https://shop.example.com"),
+        ("http://192.0.2.1", "shop.example.com", "http://192.0.2.1 (Host: shop.example.com)"),
+    ],
+)
+def test_an_address_that_answers_to_another_name_is_told_with_it(
+    url: str, host: str, said: str
+) -> None:
+    """A request without it would be somebody else's, or nobody's."""
+    assert address_of(cast(Router, SimpleNamespace(url=url, host=host))) == said
 
 
 @pytest.mark.parametrize("condition", [each for each in Condition if each is not Condition.READY])
