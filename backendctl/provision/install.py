@@ -17,7 +17,7 @@ from pathlib import Path
 
 from backendctl.errors import BackendctlError
 from backendctl.filesystem import atomic_write, make_folder
-from backendctl.provision.tool import PINNED, Tool, home, installed_at, missing_plugins
+from backendctl.provision.tool import INSTALL, PINNED, Tool, home, installed_at, missing_plugins
 
 PROGRAM_MODE = 0o755
 TIMEOUT = 60.0
@@ -127,7 +127,10 @@ def _fetched(url: str) -> bytes:
         answer.raise_for_status()
         return answer.content
     except httpx.HTTPError as error:
-        raise _failed(f"{url} could not be downloaded", str(error)) from error
+        failed = _failed(f"{url} could not be downloaded", str(error))
+        by_hand = "docs/guides/kubernetes.md says how to bring it by hand"
+        failed.next = (f"{INSTALL}  # through HTTPS_PROXY, if that is set; {by_hand}",)
+        raise failed from error
 
 
 def _system() -> str:
@@ -159,5 +162,5 @@ def _failed(message: str, cause: str) -> BackendctlError:
         message,
         cause=cause,
         state="nothing was installed; what was there before still is",
-        next=("backendctl infra install",),
+        next=(INSTALL,),
     )

@@ -82,8 +82,12 @@ def test_an_archive_that_is_not_what_was_published_is_refused(
 
 
 def test_a_release_that_is_not_there_is_said(served: tuple[Path, install.Sources]) -> None:
-    with pytest.raises(BackendctlError, match="could not be downloaded"):
+    with pytest.raises(BackendctlError, match="could not be downloaded") as raised:
         install.install_program(VERSION, served[1])
+    (line,) = raised.value.next
+    assert line.startswith("backendctl infra install  # through HTTPS_PROXY")
+    assert Path("docs/guides/kubernetes.md").exists(), "which is named there"
+    assert line.endswith("docs/guides/kubernetes.md says how to bring it by hand")
 
 
 def test_an_archive_without_a_published_checksum_is_refused() -> None:
