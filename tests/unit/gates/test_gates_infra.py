@@ -13,6 +13,7 @@ from backendctl.gates.results import Finding, Result
 from backendctl.shipped.stacks import versions
 from backendctl.shipped.stacks.record import Record
 from tests.aws_environments import ACCOUNT, PUBLIC, registered, whole
+from tests.unit.stacks.provider_schema import mistakes
 
 pytestmark = pytest.mark.xdist_group("stacks")
 
@@ -44,6 +45,24 @@ def test_our_stacks_pass_in_every_size_and_environment(environment: str, size: s
     answer = judge(spec, {environment: records}, (), TODAY)
     assert answer.findings == ()
     assert sum(answer.looked_at.values()) > 80
+
+
+@pytest.mark.parametrize("size", ["", f"{SMALL}\n"])
+@pytest.mark.parametrize(
+    "adopted",
+    [
+        'vpc = "vpc-0abc"',
+        'database = "old"',
+        'vpc = "vpc-0abc"\ndatabase = "old"',
+        'vpc = "vpc-0abc"\ncluster = "platform"\ngateway = "edge/shared"',
+        'vpc = "vpc-0abc"\ncluster = "platform"\ngateway = "edge/shared"\ndatabase = "old"',
+    ],
+)
+def test_our_stacks_pass_beside_whatever_is_adopted(adopted: str, size: str) -> None:
+    records = registered("prod", size + adopted)
+    assert judge(whole("prod", size + adopted), {"prod": records}, (), TODAY).findings == ()
+    known = [each for each in records if each.type.startswith("aws:") and not each.adopted]
+    assert [wrong for each in known for wrong in mistakes(each)] == []
 
 
 def test_every_rule_is_held_against_something_of_ours() -> None:
