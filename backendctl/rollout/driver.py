@@ -18,10 +18,10 @@ from dataclasses import replace
 from backendctl import interrupts
 from backendctl.clock import Clock
 from backendctl.errors import BackendctlError
-from backendctl.platforms.base import Platform, Sample
+from backendctl.platforms.base import PersonCommand, Platform, Sample
 from backendctl.rollout import machine
 from backendctl.rollout.copying import copied_between
-from backendctl.rollout.effects import Effects, retrying
+from backendctl.rollout.effects import PASSING, Effects, retrying
 from backendctl.rollout.events import Event, events_of
 from backendctl.rollout.history import summary, takeovers
 from backendctl.rollout.judge import Judge
@@ -351,12 +351,21 @@ class Driver:
     def _wanted(self) -> bool:
         """Whether somebody wants something of a rollout that is busy."""
         self._check_lease()
-        return len(self._platform.store.posted(self._rollout)) > self.state.commands
+        return bool(self._unheard())
 
     def _take_commands(self) -> None:
-        posted = self._platform.store.posted(self._rollout)
-        for index, word in enumerate(posted[self.state.commands :], start=self.state.commands):
+        for index, word in enumerate(self._unheard(), start=self.state.commands):
             self._feed(Command(word.verb, word.by, word.reason, index))
+
+    def _unheard(self) -> Sequence[PersonCommand]:
+        """What people have said since. While the store is away nothing can be heard, and nothing
+        ends for that: the lease says for how long."""
+        try:
+            return self._platform.store.posted(self._rollout)[self.state.commands :]
+        except BackendctlError as error:
+            if error.code not in PASSING:
+                raise
+            return ()
 
     def _now(self) -> float:
         """Seconds since the epoch that never go backwards within this process."""

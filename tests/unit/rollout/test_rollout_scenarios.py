@@ -379,6 +379,34 @@ def test_a_stall_of_the_whole_machine_undoes_nobody(
     assert ended.result == result, ended
 
 
+@pytest.mark.parametrize("moment", ["while it connects", "while it is watched"])
+def test_an_outage_of_the_store_that_is_waited_out_neither_ends_nor_undoes_a_rollout(
+    fake: Fake, desk: Desk, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A cluster's API server that goes away for four seconds takes everything with it."""
+    began = [fake.clock.now() + 60.0] if moment == "while it is watched" else []
+    router, runtime, store = fake.platform.router, fake.platform.runtime, fake.store
+
+    def away_with(part: object, name: str, begins: bool = False) -> None:
+        real = getattr(part, name)
+
+        def ask(*arguments: object, **named: object) -> object:
+            if begins and not began:
+                began.append(fake.clock.now())
+            if began and 0 <= fake.clock.now() - began[0] < 4.0:
+                raise BackendctlError("missing.cluster", "it cannot be reached")
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(part, name, ask)
+
+    away_with(router, "connect", begins=True)
+    away_with(store, "posted")
+    away_with(runtime, "status")
+    ended = desk.deploy()
+    assert ended.result == "promoted", ended
+    assert fake.clock.now() - began[0] > 4.0
+
+
 def answer_late(fake: Fake, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """Release 1 fails its readiness check so often, though it goes on answering users."""
     runtime, left = fake.platform.runtime, iter(range(times))
