@@ -113,6 +113,12 @@ PHASES = {
     "drain": "draining and stopping the former release",
     "abort": "restoring stable",
 }
+WAYS_OUT = {
+    "approval": "rollout approve, or rollout abort",
+    "inconclusive": "rollout resume, rollout promote --skip-judgement, or rollout abort",
+    "stuck": "rollout recover",
+}
+"""What a person may say to a rollout that is held, by the hold's kind."""
 PHASES_OF_A_FIRST = {
     **PHASES,
     "bake": "watching whether it stays healthy",
@@ -163,7 +169,8 @@ class Words:
             case e.Held() if event.hold.kind == "paused":
                 return [f"  {event.hold.why.message}"]
             case e.Held():
-                return [f"  held ({event.hold.kind}): {event.hold.why.message}"]
+                held = f"  held ({event.hold.kind}): {event.hold.why.message}"
+                return [held, f"    it waits for: backendctl {WAYS_OUT[event.hold.kind]}"]
             case e.Aborting():
                 # A verdict's reason stands in the line before.
                 why = "" if event.why.code == "verdict" else f": {event.why.message}"

@@ -10,7 +10,8 @@ from backendctl.cli.contract import Session
 from backendctl.cli.rollout_events import EVERY, WIDTH, Lines, wrapped
 from backendctl.cli.rollout_live import Picture, live_view
 from backendctl.cli.rollout_standing import Remaining
-from backendctl.rollout.events import BlockObserved, Ended, Event, PhaseChanged
+from backendctl.rollout.events import BlockObserved, Ended, Event, Held, PhaseChanged
+from backendctl.rollout.states import Hold, HoldKind, Phase, Why
 from tests.fakes.platform import Behaviour, fake_platform
 from tests.fakes.rollouts import Desk, spec_with
 
@@ -85,6 +86,15 @@ def test_a_long_reason_is_told_in_several_short_lines() -> None:
     assert len(lines) > 1
     assert max(map(len, lines)) <= WIDTH
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("kind", [each for each in HoldKind if each is not HoldKind.PAUSED])
+def test_a_hold_is_told_with_what_a_person_may_say(kind: HoldKind) -> None:
+    """A deploy goes on watching then, for hours if need be: its log must say what it waits for."""
+    hold = Hold(kind, 0.0, 60.0, Phase.PROMOTE, Why("approval", "all requests need approval"))
+    said = Lines().of(Held(0.0, "0001", hold))
+    assert said[0].startswith(f"  held ({kind}): ")
+    assert "backendctl rollout " in said[1]
 
 
 def left_at(events: list[Event]) -> list[float]:
