@@ -23,6 +23,7 @@ from backendctl.rollout import machine
 from backendctl.rollout.copying import copied_between
 from backendctl.rollout.effects import PASSING, Effects, retrying
 from backendctl.rollout.events import Event, events_of
+from backendctl.rollout.explain import next_commands
 from backendctl.rollout.history import summary, takeovers
 from backendctl.rollout.judge import Judge
 from backendctl.rollout.lease import Lease
@@ -379,7 +380,7 @@ class Driver:
                 f"stopped watching rollout {self._rollout}, which is still held",
                 cause=hold.why.message,
                 state="its weights stay as they are until somebody decides or its deadline passes",
-                next=("backendctl rollout status", "backendctl rollout abort"),
+                next=("backendctl rollout status", *next_commands(self.state)),
             )
         return BackendctlError(
             "interrupted",

@@ -410,6 +410,25 @@ def test_explain_says_why_with_the_decisive_numbers_and_what_to_type(
     assert whats.index("judged fail") < whats.index("undoing") < whats.index("phase restored")
 
 
+def test_whoever_stops_watching_a_hold_is_told_what_it_waits_for(fake: Fake, desk: Desk) -> None:
+    desk.spec = spec_with(approvals=(100,))
+
+    def leave(event: Event) -> None:
+        if isinstance(event, Held):
+            fake.clock.on_pass.append(stop)
+
+    def stop(_seconds: float) -> None:
+        fake.clock.on_pass.remove(stop)
+        raise KeyboardInterrupt
+
+    desk.on_event = leave
+    with pytest.raises(BackendctlError) as left:
+        desk.deploy()
+    assert left.value.code == "interrupted"
+    assert "still held" in left.value.message
+    assert "backendctl rollout approve" in left.value.next
+
+
 def test_what_failed_is_explained_next_and_then_deployed_anew(fake: Fake, desk: Desk) -> None:
     fake.env.behaviours[2] = Behaviour(errors=0.3)
     found = desk.deploy()
