@@ -363,6 +363,22 @@ def test_an_answer_that_is_lost_after_somebody_else_was_quicker_is_asked_for_aga
     assert [each["n"] for each in store.records("0001")] == [1]
 
 
+def test_two_environments_of_a_service_do_not_share_a_namespace(
+    store: KubernetesStore, api: FakeApi, clock: HandClock
+) -> None:
+    store.release(store.acquire("ana@host", "deploy", lease=15))
+    before = dict(api.objects)
+    cluster = Cluster(NAMING.namespace, connection=api, clock=clock)
+    other = KubernetesStore(cluster, replace(NAMING, environment="stage"), clock)
+    for ask in (other.releases, lambda: other.acquire("bob@host", "up", lease=15)):
+        with pytest.raises(
+            BackendctlError, match="environment 'prod' of shop, not 'stage'"
+        ) as caught:
+            ask()
+        assert caught.value.code == "spec.environment"
+    assert api.objects == before
+
+
 def test_an_unreachable_server_is_said_and_nothing_is_written(
     store: KubernetesStore, api: FakeApi, clock: HandClock
 ) -> None:
