@@ -1,5 +1,6 @@
 """Which cluster the stacks of an environment are meant for, and whether it has what they need."""
 
+import shutil
 from collections.abc import Sequence
 
 from backendctl.errors import BackendctlError
@@ -37,9 +38,11 @@ def look(spec: Spec, environment: Environment) -> Target:
 def require_gateway(spec: Spec, environment: Environment) -> None:
     """What the Gateway stands on has to be there: without it nothing would ever take requests.
 
-    Raises `platform.gateway`, `missing.gateway-api`. On AWS the stacks make it.
+    Raises `platform.gateway`, `missing.gateway-api`. On AWS the stacks make it; they reach the
+    cluster by a program, and raise `missing.tool` without it, before anything is made.
     """
     if environment.platform is not PlatformName.KUBERNETES:
+        _require_tokens()
         return
     from backendctl.platforms.kubernetes.cluster import Cluster
     from backendctl.platforms.kubernetes.naming import STACK_GATEWAY_CLASS, Naming
@@ -58,6 +61,18 @@ def require_gateway(spec: Spec, environment: Environment) -> None:
     if everywhere.get("GatewayClass", name) is None:
         there = [each["metadata"]["name"] for each in everywhere.list("GatewayClass")]
         raise _absent(environment, "GatewayClass", name, "gateway_class", there)
+
+
+def _require_tokens() -> None:
+    """See `kubeconfig` in stacks/cluster.py."""
+    if shutil.which("aws") is None:
+        raise BackendctlError(
+            "missing.tool",
+            "the program `aws` is not on the PATH",
+            cause="whoever reaches the cluster on EKS is given a token by `aws eks get-token`",
+            state="nothing was changed",
+            next=("install the AWS CLI, version 2", "aws sts get-caller-identity"),
+        )
 
 
 def _absent(

@@ -12,7 +12,7 @@ from backendctl.provision.definition import StackDefinition
 from backendctl.provision.locks import StackLock
 from backendctl.provision.order import Outcome, beneath, layers
 from backendctl.spec.model import Environment, Load, PlatformName, Service, Spec
-from backendctl.workflows.infra import destroy, preview, recovery
+from backendctl.workflows.infra import destroy, meant, preview, recovery
 from backendctl.workflows.infra.opened import Opened
 
 DATABASE, KEY, NODES = "rds/instance:Instance", "kms/key:Key", "eks/nodeGroup:NodeGroup"
@@ -292,4 +292,23 @@ def test_a_plan_from_a_file_asks_for_the_gateway_too(
     monkeypatch.setattr(preview, "require_gateway", absent)
     with pytest.raises(BackendctlError, match="no Gateway"):
         preview.up(here, Silent(), lambda _previewed: None, tmp_path / "plan.json")
+    assert here.engines.asked == []
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_without_the_program_that_gives_tokens_nothing_is_begun_on_aws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """The cluster would be made, a quarter of an hour later its first object could not."""
+    program = tmp_path / "aws"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755 if there else 0o644)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    here = opened(tmp_path, whole())
+    if there:
+        meant.require_gateway(here.spec, here.environment)
+        return
+    with pytest.raises(BackendctlError) as raised:
+        preview.preview(here, Silent())
+    assert raised.value.code == "missing.tool"
     assert here.engines.asked == []
