@@ -366,3 +366,6 @@ def test_what_grows_by_itself_is_no_drift_and_nothing_to_put_back(
     changed(most=4)
     [told] = drift.drift(world.opened(), Silent()).stacks["network"]
     assert "scalingConfig.maxSize" in {each.path for each in told.properties}
+    # What drift shows, `up` puts back: a preview looks at what is really there first.
+    _, [restoring] = world.preview()
+    assert [each.action for each in telling(restoring.changes)] == [Action.UPDATE]
