@@ -29,6 +29,8 @@ MANAGED_RULES = (
     "AWSManagedRulesKnownBadInputsRuleSet",
     "AWSManagedRulesSQLiRuleSet",
 )
+ONLY_COUNTED = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
+"""Of a group, rules that refuse what is no attack: every body over 8 KiB."""
 
 
 @dataclass(frozen=True)
@@ -332,7 +334,16 @@ def _firewall(scope: Scope, inputs: AddonsInputs, made: Any) -> None:
                 "name": name,
                 "priority": number,
                 "override_action": {"none": {}},
-                "statement": {"managed_rule_group_statement": {"vendor_name": "AWS", "name": name}},
+                "statement": {
+                    "managed_rule_group_statement": {
+                        "vendor_name": "AWS",
+                        "name": name,
+                        "rule_action_overrides": [
+                            {"name": each, "action_to_use": {"count": {}}}
+                            for each in ONLY_COUNTED.get(name, ())
+                        ],
+                    }
+                },
                 "visibility_config": seen(name),
             }
             for number, name in enumerate(MANAGED_RULES)

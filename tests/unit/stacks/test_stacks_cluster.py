@@ -176,3 +176,12 @@ def test_add_ons_follow_the_clusters_version() -> None:
     addons = [each for each in registered("prod") if each.type.endswith(":Addon")]
     assert len(addons) == 4
     assert {each.properties["addonVersion"] for each in addons} == {"v1-eksbuild.1"}
+
+
+def test_the_firewall_lets_bodies_through_that_are_only_large() -> None:
+    """The first 8 KiB are looked at all the same."""
+    acl = one(registered("prod", PUBLIC, "pci-dss"), "addons/firewall", ":WebAcl").properties
+    groups = {each["name"]: each["statement"]["managedRuleGroupStatement"] for each in acl["rules"]}
+    [counted] = groups["AWSManagedRulesCommonRuleSet"]["ruleActionOverrides"]
+    assert counted == {"name": "SizeRestrictions_BODY", "actionToUse": {"count": {}}}
+    assert not groups["AWSManagedRulesSQLiRuleSet"]["ruleActionOverrides"]
