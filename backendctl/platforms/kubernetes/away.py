@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
@@ -49,9 +48,12 @@ class ClusterAway:
             self._cluster.patch("Job", name, {"spec": {"suspend": False}})
             on_line(f"waiting for {begun.where} to begin")
             begun.await_begun(errand.copies)
-        except BaseException:
-            with suppress(BackendctlError):  # the first error is the one to tell
+        except BaseException as error:
+            try:
                 begun.remove()
+            except BackendctlError:  # the first error is the one to tell
+                if isinstance(error, BackendctlError):
+                    begun.left(error)
             raise
         return begun
 
@@ -85,6 +87,14 @@ class JobUnderway:
     @property
     def follow(self) -> str:
         return f"kubectl -n {self._namespace} logs -f job/{self._name}"
+
+    def left(self, error: BackendctlError) -> None:
+        """Say in an error that this could not be taken away again after it."""
+        error.state = f"{self.where} could not be removed again: it may be at work"
+        error.next = (
+            "backendctl rollout status",
+            f"kubectl -n {self._namespace} delete job {self._name}  # if it is not to go on",
+        )
 
     def await_begun(self, copies: int) -> None:
         """Until every copy runs, or is over already. Raises `platform.errand`."""

@@ -82,3 +82,21 @@ def test_a_job_whose_making_was_not_answered_is_not_left_to_wait_for_ever(
         away.start(Errand("driver", ("m",), 1.0), lambda _: None)
     assert caught.value.code == "missing.cluster"
     assert api.objects == {}
+
+
+def test_a_job_that_cannot_be_removed_again_is_not_said_to_have_changed_nothing(
+    api: Printed, clock: Clock
+) -> None:
+    away = ClusterAway(
+        Cluster(NAMING.namespace, connection=api, clock=clock), NAMING, "r/b@sha256:1", clock
+    )
+
+    def gone(_line: str) -> None:
+        api.before = away_until(clock, float("inf"))  # type: ignore[assignment]
+
+    with pytest.raises(BackendctlError) as caught:
+        away.start(Errand("driver", ("m",), 1.0), gone)
+    ((_, _, name),) = api.objects
+    assert name in caught.value.state
+    assert "may be at work" in caught.value.state
+    assert any(f"delete job {name}" in line for line in caught.value.next)
