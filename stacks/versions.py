@@ -72,8 +72,8 @@ class Chart:
 
 GATEWAY_API = Chart("gateway-crds", "", "v1.5.4", "oci://docker.io/envoyproxy/gateway-crds-helm")
 """The kinds of Gateway API 1.3 alone, which Contour 1.33 is built for; no controller."""
-CONTOUR = Chart("contour", "https://projectcontour.github.io/helm-charts/", "0.8.0")
-"""Contour 1.33: the gateway that the conformance suite runs on."""
+CONTOUR = Chart("contour", "https://projectcontour.github.io/helm-charts/", "0.7.0")
+"""Contour 1.33.6: the gateway that the conformance suite runs on, a patch later."""
 LOAD_BALANCER_CONTROLLER = Chart(
     "aws-load-balancer-controller", "https://aws.github.io/eks-charts", "1.14.0"
 )
