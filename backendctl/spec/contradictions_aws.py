@@ -18,6 +18,10 @@ OF_AWS = (
 )
 
 
+LONGEST_DRAIN = 3600.0
+"""Seconds that a load balancer of AWS waits at most for requests to a target that goes."""
+
+
 def _on_aws(spec: Spec) -> Iterator[tuple[str, Environment]]:
     for name, environment in spec.environments.items():
         if environment.platform is PlatformName.AWS:
@@ -101,10 +105,35 @@ def adopted_without_its_surroundings(spec: Spec) -> Iterator[Contradiction]:
             )
 
 
+def drained_longer_than_a_balancer_waits(spec: Spec) -> Iterator[Contradiction]:
+    for key, environment in _on_aws(spec):
+        if spec.rollout.drain_deadline > LONGEST_DRAIN:
+            yield Contradiction(
+                ("rollout.drain_deadline", f"{key}.platform"),
+                f"the load balancer of {environment.name!r} waits for requests under way for "
+                f"{LONGEST_DRAIN / 3600:g} h at most",
+                'drain_deadline = "1h" or less',
+            )
+
+
+def named_as_no_database_may_be(spec: Spec) -> Iterator[Contradiction]:
+    for key, environment in _on_aws(spec):
+        made = spec.data.engine != "none" and not environment.database
+        if made and "--" in f"{spec.service.name}-{environment.name}":
+            yield Contradiction(
+                ("service.name", f"{key}.platform"),
+                "the name of a database on AWS may not hold two hyphens in a row, and it is made "
+                f"of {spec.service.name!r} and {environment.name!r}",
+                "a name with single hyphens",
+            )
+
+
 RULES: tuple[Rule, ...] = (
     aws_without_account,
     aws_without_place,
     aws_settings_elsewhere,
     host_without_certificate,
     adopted_without_its_surroundings,
+    drained_longer_than_a_balancer_waits,
+    named_as_no_database_may_be,
 )

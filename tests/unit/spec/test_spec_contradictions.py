@@ -255,6 +255,20 @@ CASES = [
         LOAD + DATABASE + "[environments.stage]\nplatform = 'aws'\ndatabase_secret = 'x'" + AWS,
     ),
     (
+        "drained_longer_than_a_balancer_waits",
+        LOAD + "[rollout]\ndrain_deadline = '2h'\n[environments.stage]\nplatform = 'aws'" + AWS,
+        (7, 9),
+        "for 1 h at most",
+        LOAD + "[rollout]\ndrain_deadline = '1h'\n[environments.stage]\nplatform = 'aws'" + AWS,
+    ),
+    (
+        "named_as_no_database_may_be",
+        LOAD + DATABASE + "[environments.eu--stage]\nplatform = 'aws'" + AWS,
+        (2, 9),
+        "two hyphens in a row",
+        LOAD + "[environments.eu--stage]\nplatform = 'aws'" + AWS,
+    ),
+    (
         "aws_without_account",
         LOAD + "[environments.prod]\nplatform = 'aws'\nregion = 'eu-central-1'",
         (7,),
