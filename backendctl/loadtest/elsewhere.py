@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,12 @@ class InEnvironment:
 
     def carry_out(self, offer: Offer, measurement: Measurement, on_event: OnEvent) -> Profile:
         """See place.Place. Also raises what `Away.start` raises."""
-        begun: list[Underway] = []
-        try:
+        with ExitStack() as begun:  # each is removed, although removing another fails
             conductor = self._away.start(_conductor(offer), self._on_line)
-            begun.append(conductor)
-            workers = _workers(offer, conductor.address())
-            begun.append(self._away.start(workers, self._on_line))
+            begun.callback(conductor.remove)
+            workers = self._away.start(_workers(offer, conductor.address()), self._on_line)
+            begun.callback(workers.remove)
             found = _listen(conductor, on_event)
-        finally:
-            for each in begun:
-                each.remove()
         if found.measurement is None or found.profile is None:
             measurement.interrupted = True
             return offer.profile

@@ -41,6 +41,7 @@ def measured() -> Measurement:
 class FakeUnderway:
     said: list[str]
     removed: bool = False
+    stays: bool = False
     where: str = "there"
     follow: str = "look"
 
@@ -54,6 +55,8 @@ class FakeUnderway:
         return {}
 
     def remove(self) -> None:
+        if self.stays:
+            raise BackendctlError("missing.cluster", "the cluster cannot be reached")
         self.removed = True
 
 
@@ -63,12 +66,15 @@ class FakeAway:
 
     said: list[str]
     refuses: int = -1
+    keeps: int = -1
+    """Which one cannot be removed."""
     begun: list[tuple[Errand, FakeUnderway]] = field(default_factory=list)
 
     def start(self, errand: Errand, on_line: OnLine) -> FakeUnderway:
         if len(self.begun) == self.refuses:
             raise BackendctlError("platform.errand", "no room")
         made = FakeUnderway(self.said if not self.begun else [])
+        made.stays = len(self.begun) == self.keeps
         self.begun.append((errand, made))
         return made
 
@@ -94,6 +100,15 @@ def test_what_was_counted_there_arrives_here_to_the_last_request(tmp_path: Path)
     assert carried == PROFILE
     assert [each.stage for each in events] == ["hold"]
     assert all(underway.removed for _, underway in away.begun)
+
+
+@pytest.mark.parametrize("keeps", [0, 1])
+def test_one_that_cannot_be_removed_keeps_no_other(tmp_path: Path, keeps: int) -> None:
+    away = FakeAway(said(measured()), keeps=keeps)
+    place = InEnvironment(away, lambda _: None)
+    with pytest.raises(BackendctlError, match="cannot be reached"):
+        place.carry_out(offer(tmp_path), Measurement(), lambda _: None)
+    assert [underway.removed for _, underway in away.begun] == [keeps != 0, keeps != 1]
 
 
 def test_workers_are_told_where_the_conductor_is_and_get_the_token_as_a_secret(
