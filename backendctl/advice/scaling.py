@@ -69,7 +69,8 @@ def size(spec: Spec) -> Finding:
     stated = environment.replicas is not None
     load = f"{number(derive.demand(spec).rps)} requests/s at twice the peak"
     return Finding(
-        f"{sized.replicas} replicas of {sized.workers} worker in {environment.name!r}{pool}",
+        f"{sized.replicas} {'replica' if sized.replicas == 1 else 'replicas'} of {sized.workers} "
+        f"worker in {environment.name!r}{pool}",
         (
             f"stated for {environment.name!r}: {load} are "
             f"{number(derive.demand(spec).rps / sized.replicas)} for each"

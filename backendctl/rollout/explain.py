@@ -226,6 +226,8 @@ def next_commands(state: State) -> tuple[str, ...]:
         return (
             ("backendctl rollback",) if back and not state.plan.contract else ("backendctl status",)
         )
+    if state.phase is Phase.ABORT:
+        return ("backendctl rollout watch",)
     if state.pause is not None:
         return ("backendctl rollout watch", "backendctl rollout resume", "backendctl rollout abort")
     return ("backendctl rollout watch", "backendctl rollout abort")

@@ -144,6 +144,14 @@ CASES: list[tuple[str, Tables, str | None]] = [
         },
         "4 replicas of 1 worker",
     ),
+    (
+        "size",
+        {
+            "environments__staging": "platform = 'aws'\naccount = '123456789012'\n"
+            "region = 'eu-central-1'\nreplicas = 1"
+        },
+        "1 replica of 1 worker",
+    ),
     ("size", {"data": DATABASE, "load": "peak_rps = 1000"}, "58 replicas behind a connection pool"),
     ("vertical or horizontal", {"load": "peak_rps = 280"}, "A larger machine first"),
     ("vertical or horizontal", {"load": "peak_rps = 281"}, "More machines"),

@@ -242,6 +242,19 @@ def killed_at_a_step(fake: Fake, desk: Desk) -> None:
     fake.store.dead.add(desk.owner)
 
 
+def test_while_it_is_being_undone_there_is_only_to_watch(fake: Fake, desk: Desk) -> None:
+    seen: list[Status] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, PhaseChanged) and event.phase is Phase.ABORT:
+            seen.append(status(fake.platform, means(fake)))
+
+    fake.env.behaviours[2] = Behaviour(errors=0.3)
+    desk.on_event = look
+    assert desk.deploy().result == "restored"
+    assert [each.next for each in seen] == [("backendctl rollout watch",)]
+
+
 @pytest.mark.parametrize("verb", ["pause", "promote"])
 def test_only_recovery_helps_a_rollout_whose_driver_died(fake: Fake, desk: Desk, verb: str) -> None:
     killed_at_a_step(fake, desk)
