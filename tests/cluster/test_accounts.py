@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from backendctl.errors import BackendctlError
-from backendctl.platforms.kubernetes import access, removal
+from backendctl.platforms.base import Errand
+from backendctl.platforms.kubernetes import access, errands, removal
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.secrets import KubernetesSecrets
@@ -161,8 +162,10 @@ def test_a_pipeline_deletes_all_that_is_recorded(
     grant = store.acquire("ci", "down", lease=30, take_over=True)
     store.append(grant, "0002", {"n": 1})
     KubernetesSecrets(pipeline, naming).set("API_KEY", "three")
+    over = Errand("driver", ("backendctl", "deploy"), 60.0)
+    pipeline.create(errands.job(over, naming, "backendctl:1", "shop-driver-over"))
     removal.purge(pipeline, naming, lambda _: None)
-    for kind in ("ConfigMap", "Secret", "Lease"):
+    for kind in ("ConfigMap", "Secret", "Lease", "Job"):
         assert admin.list(kind, naming.selector) == []
 
 

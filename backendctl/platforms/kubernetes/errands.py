@@ -78,6 +78,12 @@ def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: base64.b64encode(content).decode() for name, content in files.items()}
 
 
+def is_errand(job: Mapping[str, Any]) -> bool:
+    """Whether a Job of the environment is an errand's, over or not."""
+    containers = job["spec"]["template"]["spec"]["containers"]
+    return [each["name"] for each in containers] == [CONTAINER]
+
+
 def _pod(errand: Errand, naming: Naming, image: str, name: str) -> Manifest:
     mounts: list[Manifest] = [{"name": "scratch", "mountPath": "/tmp"}]  # noqa: S108
     volumes: list[Manifest] = [{"name": "scratch", "emptyDir": {"sizeLimit": _SCRATCH}}]

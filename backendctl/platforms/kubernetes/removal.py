@@ -6,6 +6,7 @@ from contextlib import suppress
 from backendctl.clock import Clock, SystemClock
 from backendctl.errors import BackendctlError
 from backendctl.platforms.base import OnLine
+from backendctl.platforms.kubernetes import errands
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.errors import Conflict
 from backendctl.platforms.kubernetes.naming import RELEASE_LABEL, Naming
@@ -44,8 +45,11 @@ def stop(
 
 
 def purge(cluster: Cluster, naming: Naming, on_line: OnLine) -> None:
-    """Releases, journals, secrets, the lock: there is no way back."""
+    """Releases, journals, secrets, the lock, errands that are over: there is no way back."""
     on_line(f"deleting what is recorded in namespace {naming.namespace}")
+    for job in cluster.list("Job", naming.selector):
+        if errands.is_errand(job):  # and what was given to it, secrets too
+            cluster.delete("Job", job["metadata"]["name"])
     for component in _RECORDS:
         for found in cluster.list("ConfigMap", naming.labels(component)):
             cluster.delete("ConfigMap", found["metadata"]["name"])

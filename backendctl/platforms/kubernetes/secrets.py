@@ -13,6 +13,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
 from backendctl.platforms.kubernetes.errors import Conflict
 from backendctl.platforms.kubernetes.naming import SECRET_KEY, Naming
+from backendctl.platforms.kubernetes.ownership import require_ours
 
 _ATTEMPTS = 20
 
@@ -120,6 +121,7 @@ class KubernetesSecrets:
         found = self._cluster.get("ConfigMap", self._naming.secrets)
         if found is None:
             return {}, ""
+        require_ours(self._naming, found)
         data = found.get("data") or {}
         known = {name: _Entry(**json.loads(text)) for name, text in data.items()}
         return known, found["metadata"]["resourceVersion"]

@@ -21,7 +21,8 @@ from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.errors import Conflict
 from backendctl.platforms.kubernetes.head import SHORT, Head, Kept
 from backendctl.platforms.kubernetes.lock import Lock
-from backendctl.platforms.kubernetes.naming import ENVIRONMENT_LABEL, Naming
+from backendctl.platforms.kubernetes.naming import Naming
+from backendctl.platforms.kubernetes.ownership import require_ours
 from backendctl.platforms.release_record import from_record, to_record
 
 ATTEMPTS = 20
@@ -203,9 +204,7 @@ class KubernetesStore:
         found = self._cluster.get("ConfigMap", self._naming.journal)
         if found is None:
             return Head(), ""
-        whose = found["metadata"].get("labels", {}).get(ENVIRONMENT_LABEL)
-        if whose != self._naming.environment:
-            raise self._of_another(whose)
+        require_ours(self._naming, found)
         head = heads.read(found.get("data") or {}, self._source)
         return head, found["metadata"]["resourceVersion"]
 
@@ -316,23 +315,6 @@ class KubernetesStore:
                 next=("backendctl rollout history",),
             )
         return head
-
-    def _of_another(self, environment: str | None) -> BackendctlError:
-        """Names of objects do not tell environments of one service apart: namespaces do."""
-        naming = self._naming
-        return BackendctlError(
-            "spec.environment",
-            f"namespace {naming.namespace} holds environment {environment!r} of {naming.service}, "
-            f"not {naming.environment!r}",
-            cause="two environments state one namespace of one cluster, or the kubeconfig leads to "
-            "another environment's cluster",
-            state="nothing was changed",
-            next=(
-                "kubectl config current-context",
-                f"namespace = ...  # of its own, in [environments.{naming.environment}] of "
-                "backend.toml",
-            ),
-        )
 
     def _fenced(self, grant: Grant) -> BackendctlError:
         held = self._lock.look()

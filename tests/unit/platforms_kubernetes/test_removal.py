@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from backendctl.platforms.kubernetes import removal
+from backendctl.platforms.base import Errand
+from backendctl.platforms.kubernetes import errands, removal
 from backendctl.platforms.kubernetes.cluster import Cluster
 from backendctl.platforms.kubernetes.naming import Naming
+from backendctl.provision import database_role
 from tests.fakes.kubernetes_api import FakeApi
 
 NAMING = Naming("shop", "prod", "shop-prod")
@@ -90,3 +92,12 @@ def test_a_namespace_that_something_keeps_is_said_in_the_clusters_words(
     clock = HandClock()
     assert removal.remove_namespace(cluster, "shop-prod", clock) == "kept by a.b/c"
     assert clock.at == removal.GONE_DEADLINE
+
+
+def test_a_purge_deletes_errands_that_are_over_and_no_job_of_the_stacks(cluster: Cluster) -> None:
+    errand = Errand("driver", ("backendctl", "deploy"), 60.0)
+    cluster.apply(errands.job(errand, NAMING, "backendctl:1", "shop-driver-1"))
+    cluster.apply(database_role.job(NAMING, "shop-database-role", "shop-database", "db"))
+    removal.purge(cluster, NAMING, lambda _: None)
+    left = [each["metadata"]["name"] for each in cluster.list("Job")]
+    assert left == ["shop-database-role"]

@@ -1,6 +1,7 @@
 """Secret values in a cluster: a version for each change, immutable, and said nowhere."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -119,3 +120,17 @@ def test_a_value_no_process_can_be_given_is_refused(secrets: KubernetesSecrets) 
     with pytest.raises(ValueError, match="zero byte"):
         secrets.set("KEY", "a\0b")
     assert secrets.current() == {}
+
+
+def test_another_environments_secrets_are_neither_shown_nor_changed(
+    secrets: KubernetesSecrets, api: FakeApi
+) -> None:
+    secrets.set("API_KEY", "one")
+    before = dict(api.objects)
+    cluster = Cluster(NAMING.namespace, connection=api)
+    other = KubernetesSecrets(cluster, replace(NAMING, environment="stage"))
+    for ask in (other.current, lambda: other.set("API_KEY", "two"), lambda: other.unset("API_KEY")):
+        with pytest.raises(BackendctlError, match="environment 'prod' of shop") as caught:
+            ask()
+        assert caught.value.code == "spec.environment"
+    assert api.objects == before
