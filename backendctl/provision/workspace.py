@@ -4,6 +4,7 @@ Each stack works in a folder of its own: commands for two stacks in one folder w
 other's settings. Nothing in these folders is needed again: they are written anew each time.
 """
 
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -93,6 +94,7 @@ def prepare(where: Backend) -> None:
     make_folder(where.folder)
     if where.state_folder is not None:
         make_folder(where.state_folder)
+        _forget_cut_off_notes(where.state_folder)
     named = where.variables().get("PULUMI_CONFIG_PASSPHRASE_FILE")
     if named is None or Path(named).exists():
         return
@@ -105,6 +107,19 @@ def prepare(where: Backend) -> None:
             next=("put the file back from a backup, or set PULUMI_CONFIG_PASSPHRASE_FILE",),
         )
     atomic_write(Path(named), secrets.token_urlsafe(32).encode(), PRIVATE_FILE)
+
+
+def _forget_cut_off_notes(state: Path) -> None:
+    """The engine keeps a note (`.attrs`: a type and a checksum) beside each file of its state, and
+    reads no file whose note is cut off, as one of an engine that was killed may be. It does
+    without a note."""
+    for note in state.rglob("*.attrs"):
+        try:
+            json.loads(note.read_bytes())
+        except ValueError:
+            note.unlink(missing_ok=True)
+        except FileNotFoundError:
+            continue
 
 
 def open_stack(

@@ -267,9 +267,11 @@ def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
     assert state is not None
     [lock] = read_locks(state, "shop-network", "prod")
     assert lock.alive is False
+    # Killed while it wrote, an engine may leave this empty, and then reads its state no more.
+    (state / ".pulumi/stacks/shop-network/prod.json.attrs").write_bytes(b"")
     refused = world.infrastructure().preview()["network"].error
     assert refused is not None
-    assert refused.code == "infra.pending"
+    assert refused.code == "infra.pending", (refused.message, refused.cause)
     assert refused.next == ("backendctl infra unlock",)
 
     seen: list[str] = []
@@ -278,7 +280,8 @@ def test_a_killed_engine_is_explained_and_repaired(network_only: World) -> None:
     assert any("Subnet a was being created" in line for line in seen)
     assert [Path(each).exists() for each in repaired.backups] == [True]
     assert SECRET.encode() not in Path(repaired.backups[0]).read_bytes()
-    assert [name_of(each.urn) for each in repaired.forgotten][:1] == ["a"]
+    # The other subnet may have been under way too.
+    assert "a" in {name_of(each.urn) for each in repaired.forgotten}
     assert world.locks() == []
     sound(world.up()["network"])
     _, again = world.preview()
