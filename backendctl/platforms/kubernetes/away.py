@@ -8,7 +8,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import Errand, OnLine
 from backendctl.platforms.kubernetes import conditions, errands
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
-from backendctl.platforms.kubernetes.logs import Following, split
+from backendctl.platforms.kubernetes.logs import Following, new_lines
 from backendctl.platforms.kubernetes.naming import Naming
 from backendctl.platforms.kubernetes.trouble import Patience, Trouble
 from backendctl.platforms.kubernetes.words import refused
@@ -125,7 +125,11 @@ class JobUnderway:
                 if pod is None:
                     raise self._vanished()
                 over = "terminated" in _state(pod)  # looked at first: its last lines are then there
-                yield from self._since(pod["metadata"]["name"], following, follow=not over)
+                name = pod["metadata"]["name"]
+                for line in new_lines(
+                    self._cluster, name, errands.CONTAINER, following, follow=not over
+                ):
+                    yield line.text
             except BackendctlError as error:
                 now = self._clock.monotonic()
                 lost = now if lost is None else lost
@@ -136,18 +140,6 @@ class JobUnderway:
                 if over:
                     return
             self._clock.wait(_PAUSE)
-
-    def _since(self, pod: str, following: Following, *, follow: bool) -> Iterator[str]:
-        for raw in self._cluster.pod_logs(
-            pod,
-            container=errands.CONTAINER,
-            follow=follow,
-            timestamps=True,
-            since=following.begin(),
-        ):
-            line = split(pod, raw)
-            if line is not None and following.new(line.at):
-                yield line.text
 
     def ended(self) -> Mapping[int, int]:
         """See base.Underway."""

@@ -18,7 +18,7 @@ from backendctl.errors import BackendctlError
 from backendctl.platforms.base import MIGRATION, JobResult, OnLine, Release
 from backendctl.platforms.kubernetes import conditions, pods, removal, words
 from backendctl.platforms.kubernetes.cluster import Cluster, Object
-from backendctl.platforms.kubernetes.logs import Following, split
+from backendctl.platforms.kubernetes.logs import Following, new_lines
 from backendctl.platforms.kubernetes.naming import DOMAIN
 from backendctl.platforms.kubernetes.pods import Manifest, Surroundings
 from backendctl.platforms.kubernetes.trouble import Patience, Trouble
@@ -239,16 +239,8 @@ class Jobs:
             following = Following()
             while True:
                 try:
-                    for raw in self._cluster.pod_logs(
-                        pod,
-                        container=CONTAINER,
-                        follow=True,
-                        timestamps=True,
-                        since=following.begin(),
-                    ):
-                        line = split(pod, raw)
-                        if line is not None and following.new(line.at):
-                            read.put(line.text)
+                    for line in new_lines(self._cluster, pod, CONTAINER, following):
+                        read.put(line.text)
                     found = self._cluster.get("Pod", pod)
                 except BackendctlError as error:
                     if error.code != "missing.cluster":

@@ -74,6 +74,19 @@ class Following:
         return True
 
 
+def new_lines(
+    cluster: Cluster, pod: str, container: str, following: Following, *, follow: bool = True
+) -> Iterator[Line]:
+    """What the container has written since `following` heard of it last, and what is to come, if
+    `follow`, until it ends or the reading breaks. Raises as `Cluster.pod_logs` does."""
+    for raw in cluster.pod_logs(
+        pod, container=container, follow=follow, timestamps=True, since=following.begin()
+    ):
+        line = split(pod, raw)
+        if line is not None and following.new(line.at):
+            yield line
+
+
 class PodLogs:
     """Reads them. Making one touches nothing."""
 
@@ -161,16 +174,8 @@ class PodLogs:
     ) -> threading.Thread:
         def work() -> None:
             try:
-                for raw in self._cluster.pod_logs(
-                    pod,
-                    container=CONTAINER,
-                    follow=True,
-                    timestamps=True,
-                    since=following.begin(),
-                ):
-                    line = split(pod, raw)
-                    if line is not None and following.new(line.at):
-                        read.put(line)
+                for line in new_lines(self._cluster, pod, CONTAINER, following):
+                    read.put(line)
             except BackendctlError as error:
                 read.put(error)
 
